@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A plan's memory, and the tables of action kinds and reasons. */
+#include <closer/plan.h>
+
+#include "mask_table.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const char *const kind_names[] = {
+#define X(id, name, phase, doc) [CL_ACTION_##id] = name,
+	CL_ACTION_KINDS(X)
+#undef X
+};
+
+static const enum cl_phase kind_phases[] = {
+#define X(id, name, phase, doc) [CL_ACTION_##id] = phase,
+	CL_ACTION_KINDS(X)
+#undef X
+};
+
+static const char *const reason_names[] = {
+#define X(id, name, text) [CL_REASON_##id] = name,
+	CL_REASONS(X)
+#undef X
+};
+
+static const char *const reason_texts[] = {
+#define X(id, name, text) [CL_REASON_##id] = text,
+	CL_REASONS(X)
+#undef X
+};
+
+const char *cl_action_kind_name(enum cl_action_kind kind)
+{
+	assert(kind < CL_ACTION_KIND_COUNT);
+	return kind_names[kind];
+}
+
+enum cl_phase cl_action_kind_phase(enum cl_action_kind kind)
+{
+	assert(kind < CL_ACTION_KIND_COUNT);
+	return kind_phases[kind];
+}
+
+const char *cl_reason_name(enum cl_reason reason)
+{
+	assert(reason < CL_REASON_COUNT);
+	return reason_names[reason];
+}
+
+const char *cl_reason_text(enum cl_reason reason)
+{
+	assert(reason < CL_REASON_COUNT);
+	return reason_texts[reason];
+}
+
+/* One action an object: each work, vCPU, interrupt and group, and four new groups a guest. */
+static uint32_t action_cap(const struct cl_limits *cap)
+{
+	return cap->works + cap->vcpus + cap->irqs + cap->groups + 4 * cap->guests + 1;
+}
+
+/* What snapshots hold, a mask a CPU, and two sets a guest. */
+static uint32_t mask_cap(const struct cl_limits *cap)
+{
+	return cap->masks + cap->cpus + 2 * cap->guests + 4;
+}
+
+static size_t aligned(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+size_t cl_plan_bytes(const struct cl_limits *cap)
+{
+	return aligned(action_cap(cap) * sizeof(struct cl_action)) +
+	       aligned(mask_cap(cap) * sizeof(struct cl_mask)) +
+	       aligned(cap->works * sizeof(struct cl_verdict)) +
+	       aligned(cap->works * sizeof(struct cl_work_books)) +
+	       aligned(cap->guests * sizeof(struct cl_guest_books)) +
+	       aligned(mask_table_slots(mask_cap(cap)) * sizeof(uint32_t));
+}
+
+void cl_plan_init(struct cl_plan *ret_plan, const struct cl_limits *cap, void *memory)
+{
+	char *at = memory;
+
+	assert(((uintptr_t)memory & 63) == 0);
+	memset(ret_plan, 0, sizeof(*ret_plan));
+	ret_plan->cap = (struct cl_plan_limits){ .actions = action_cap(cap), .masks = mask_cap(cap),
+						 .verdicts = cap->works, .guests = cap->guests };
+	ret_plan->actions = (struct cl_action *)(void *)at;
+	at += aligned(ret_plan->cap.actions * sizeof(struct cl_action));
+	ret_plan->masks = (struct cl_mask *)(void *)at;
+	at += aligned(ret_plan->cap.masks * sizeof(struct cl_mask));
+	ret_plan->verdicts = (struct cl_verdict *)(void *)at;
+	at += aligned(cap->works * sizeof(struct cl_verdict));
+	ret_plan->work_books = (struct cl_work_books *)(void *)at;
+	at += aligned(cap->works * sizeof(struct cl_work_books));
+	ret_plan->guest_books = (struct cl_guest_books *)(void *)at;
+	at += aligned(cap->guests * sizeof(struct cl_guest_books));
+	ret_plan->mask_slots = (uint32_t *)(void *)at;
+	ret_plan->mask_slot_count = mask_table_slots(ret_plan->cap.masks);
+	cl_plan_reset(ret_plan);
+}
+
+void cl_plan_reset(struct cl_plan *plan)
+{
+	memset(&plan->n, 0, sizeof(plan->n));
+	plan->dropped = 0;
+	memset(&plan->books, 0, sizeof(plan->books));
+	memset(plan->mask_slots, 0, plan->mask_slot_count * sizeof(uint32_t));
+	cl_cpuset_zero(&plan->main_cpus);
+	cl_cpuset_zero(&plan->secondary_cpus);
+}
+
+struct cl_action *cl_plan_add(struct cl_plan *plan, enum cl_action_kind kind)
+{
+	if (plan->n.actions == plan->cap.actions) {
+		plan->dropped++;
+		return NULL;
+	}
+	struct cl_action *action = &plan->actions[plan->n.actions++];
+
+	/* memset, not an initialiser: padding too, so that equal plans are equal bytes */
+	memset(action, 0, sizeof(*action));
+	action->kind = kind;
+	action->object.guest.v = CL_NONE;
+	action->object.vcpu.v = CL_NONE;
+	action->object.group.seen.v = CL_NONE;
+	action->from.mask.v = action->to.mask.v = CL_NONE;
+	action->from.group.seen.v = action->to.group.seen.v = CL_NONE;
+	action->possible = true;
+	return action;
+}
+
+struct cl_mask_ix cl_plan_mask(struct cl_plan *plan, const struct cl_cpuset *set)
+{
+	uint32_t i = mask_table_intern(plan->masks, &plan->n.masks, plan->cap.masks, plan->mask_slots,
+				       plan->mask_slot_count, set);
+
+	if (i == CL_NONE)
+		plan->dropped++;
+	return (struct cl_mask_ix){ i };
+}
+
+const struct cl_cpuset *cl_plan_set(const struct cl_plan *plan, struct cl_mask_ix mask)
+{
+	assert(mask.v < plan->n.masks);
+	return &plan->masks[mask.v].set;
+}
+
+uint32_t cl_plan_changes(const struct cl_plan *plan)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < plan->n.actions; i++)
+		n += plan->actions[i].possible && plan->actions[i].kind != CL_ACTION_THREAD_RELEASE &&
+		     plan->actions[i].kind != CL_ACTION_IRQ_RELEASE;
+	return n;
+}

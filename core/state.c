@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The state's memory, and what the engine tells it between ticks. decide.c carries it from tick to tick. */
+#include <closer/state.h>
+
+#include "state_order.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+static size_t aligned(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+size_t cl_state_bytes(const struct cl_limits *cap)
+{
+	return 2 * (aligned(cap->guests * sizeof(struct cl_state_guest)) +
+		    aligned(cap->vcpus * sizeof(struct cl_state_vcpu)) +
+		    aligned(cap->works * sizeof(struct cl_state_work)) +
+		    aligned(cap->irqs * sizeof(struct cl_state_irq)));
+}
+
+void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void *memory)
+{
+	char *at = memory;
+
+	assert(((uintptr_t)memory & 63) == 0);
+	memset(ret_state, 0, sizeof(*ret_state));
+	ret_state->cap = *cap;
+#define PLACE(member, type, count)                                                                 \
+	ret_state->member = (struct type *)(void *)at;                                             \
+	at += aligned(cap->count * sizeof(struct type));
+	PLACE(guests, cl_state_guest, guests)
+	PLACE(guests_next, cl_state_guest, guests)
+	PLACE(vcpus, cl_state_vcpu, vcpus)
+	PLACE(vcpus_next, cl_state_vcpu, vcpus)
+	PLACE(works, cl_state_work, works)
+	PLACE(works_next, cl_state_work, works)
+	PLACE(irqs, cl_state_irq, irqs)
+	PLACE(irqs_next, cl_state_irq, irqs)
+#undef PLACE
+}
+
+bool uuid_is_nobody(const struct cl_uuid *uuid)
+{
+	static const struct cl_uuid nobody;
+
+	return cl_uuid_compare(uuid, &nobody) == 0;
+}
+
+int state_work_compare(const struct cl_uuid *guest_a, struct cl_tid a, const struct cl_uuid *guest_b,
+		       struct cl_tid b)
+{
+	bool nobody_a = uuid_is_nobody(guest_a), nobody_b = uuid_is_nobody(guest_b);
+
+	if (nobody_a != nobody_b)
+		return nobody_a ? 1 : -1;
+	int order = cl_uuid_compare(guest_a, guest_b);
+
+	if (order)
+		return order;
+	if (a.tid != b.tid)
+		return a.tid < b.tid ? -1 : 1;
+	return a.start < b.start ? -1 : a.start > b.start;
+}
+
+/* The first entry that is not before the key. */
+static uint32_t work_lower_bound(const struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread)
+{
+	uint32_t low = 0, high = state->n.works;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		const struct cl_state_work *w = &state->works[mid];
+
+		if (state_work_compare(&w->guest, w->thread, guest, thread) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+struct cl_state_work *state_find_work(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread)
+{
+	uint32_t i = work_lower_bound(state, guest, thread);
+
+	if (i == state->n.works)
+		return NULL;
+	struct cl_state_work *w = &state->works[i];
+
+	return state_work_compare(&w->guest, w->thread, guest, thread) == 0 ? w : NULL;
+}
+
+struct cl_state_irq *state_find_irq(struct cl_state *state, uint32_t number)
+{
+	for (uint32_t i = 0; i < state->n.irqs; i++)
+		if (state->irqs[i].number == number)
+			return &state->irqs[i];
+	return NULL;
+}
+
+bool cl_state_own_thread(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread,
+			 uint64_t mask_hash)
+{
+	struct cl_state_work *w = state_find_work(state, guest, thread);
+
+	if (!w) {
+		uint32_t i = work_lower_bound(state, guest, thread);
+
+		if (state->n.works == state->cap.works)
+			return false;
+		memmove(&state->works[i + 1], &state->works[i], (state->n.works - i) * sizeof(*w));
+		state->n.works++;
+		w = &state->works[i];
+		memset(w, 0, sizeof(*w));
+		w->guest = *guest;
+		w->thread = thread;
+		w->target_cpu = CL_NONE;
+	}
+	w->mask_hash = mask_hash;
+	w->foreign = mask_hash == 0;
+	return true;
+}
+
+bool cl_state_own_irq(struct cl_state *state, uint32_t number, uint64_t mask_hash)
+{
+	struct cl_state_irq *irq = state_find_irq(state, number);
+
+	if (!irq) {
+		uint32_t i = state->n.irqs;
+
+		if (i == state->cap.irqs)
+			return false;
+		while (i > 0 && state->irqs[i - 1].number > number) {
+			state->irqs[i] = state->irqs[i - 1];
+			i--;
+		}
+		state->n.irqs++;
+		irq = &state->irqs[i];
+		memset(irq, 0, sizeof(*irq));
+		irq->number = number;
+	}
+	irq->mask_hash = mask_hash;
+	irq->foreign = mask_hash == 0;
+	return true;
+}
+
+bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread)
+{
+	for (uint32_t i = 0; i < state->n.works; i++) {
+		struct cl_state_work *w = &state->works[i];
+
+		if (w->thread.tid == thread.tid && w->thread.start == thread.start) {
+			w->adopted = 1;
+			w->foreign = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool cl_state_adopt_irq(struct cl_state *state, uint32_t number)
+{
+	struct cl_state_irq *irq = state_find_irq(state, number);
+
+	if (irq) {
+		irq->adopted = 1;
+		irq->foreign = 0;
+	}
+	return irq != NULL;
+}
+
+/* Doubles from params.backoff, 64 times at most. */
+static uint64_t retry_at(const struct cl_params *params, uint32_t refused, uint64_t now_ns)
+{
+	uint32_t doublings = refused < 6 ? refused : 6;
+
+	return now_ns + (params->backoff << doublings);
+}
+
+static void remember_given(struct cl_state_guest *guest, uint64_t hash)
+{
+	size_t n = sizeof(guest->given) / sizeof(guest->given[0]);
+
+	for (size_t i = 0; i < n; i++)
+		if (guest->given[i] == hash)
+			return;
+	memmove(&guest->given[1], &guest->given[0], (n - 1) * sizeof(guest->given[0]));
+	guest->given[0] = hash;
+}
+
+static void thread_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_plan *plan,
+			   const struct cl_action *action, int code, uint64_t now_ns)
+{
+	if (action->object.guest.v >= state->n.guests)
+		return;
+	struct cl_state_guest *guest = &state->guests[action->object.guest.v];
+	struct cl_state_work *w = state_find_work(state, &guest->id, action->object.thread);
+
+	if (!w)
+		return;
+	if (code == 0) {
+		w->mask_hash = plan->masks[action->to.mask.v].hash;
+		w->moved_ns = now_ns;
+		w->refused = 0;
+		w->adopted = 0;
+		remember_given(guest, w->mask_hash);
+	} else if (code == ESTALE) {
+		w->mask_hash = 0;	/* the next tick sees what it is now, and whose */
+		w->adopted = 0;
+	} else if (code != ESRCH && code != ENOENT) {
+		w->retry_ns = retry_at(params, w->refused, now_ns);
+		w->refused++;
+	}
+}
+
+static void vcpu_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_action *action,
+			 int code, uint64_t now_ns)
+{
+	uint32_t i = action->object.vcpu.v;
+
+	if (i >= state->n.vcpus)
+		return;
+	struct cl_state_vcpu *v = &state->vcpus[i];
+
+	if (code == 0) {
+		v->refused = 0;
+	} else if (code != ESRCH && code != ENOENT) {
+		v->retry_ns = retry_at(params, v->refused, now_ns);
+		v->refused++;
+	}
+}
+
+static void irq_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_plan *plan,
+			const struct cl_action *action, int code, uint64_t now_ns)
+{
+	struct cl_state_irq *irq = state_find_irq(state, action->object.irq);
+
+	if (!irq)
+		return;
+	if (code == 0) {
+		irq->mask_hash = plan->masks[action->to.mask.v].hash;
+		irq->moved_ns = now_ns;
+		irq->refused = 0;
+		irq->adopted = 0;
+	} else if (code == ESTALE) {
+		irq->mask_hash = 0;
+		irq->adopted = 0;
+	} else if (code != ENOENT) {
+		irq->retry_ns = retry_at(params, irq->refused, now_ns);
+		irq->refused++;
+	}
+}
+
+void cl_state_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_plan *plan,
+		      const struct cl_action *action, int code, uint64_t now_ns)
+{
+	assert(code >= 0);
+	switch (action->kind) {
+	case CL_ACTION_THREAD_PLACE:
+		thread_outcome(state, params, plan, action, code, now_ns);
+		break;
+	case CL_ACTION_VCPU_RESTORE:
+		vcpu_outcome(state, params, action, code, now_ns);
+		break;
+	case CL_ACTION_IRQ_PLACE:
+		irq_outcome(state, params, plan, action, code, now_ns);
+		break;
+	case CL_ACTION_GROUP_CREATE:
+	case CL_ACTION_GROUP_WIDEN:
+	case CL_ACTION_GROUP_NARROW:
+	case CL_ACTION_GROUP_REMOVE:
+	case CL_ACTION_THREAD_RELEASE:
+	case CL_ACTION_IRQ_RELEASE:
+	case CL_ACTION_KIND_COUNT:
+		break;
+	}
+}

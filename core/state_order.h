@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* state_order: how state entries are ordered and found; shared by state.c and decide.c. */
+#ifndef CLOSER_CORE_STATE_ORDER_H
+#define CLOSER_CORE_STATE_ORDER_H
+
+#include <closer/state.h>
+
+/* All zero: a thread whose guest is not known (a journal says only that we own it). Sorted last. */
+bool uuid_is_nobody(const struct cl_uuid *uuid);
+int state_work_compare(const struct cl_uuid *guest_a, struct cl_tid a, const struct cl_uuid *guest_b,
+		       struct cl_tid b);
+struct cl_state_work *state_find_work(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread);
+struct cl_state_irq *state_find_irq(struct cl_state *state, uint32_t number);
+
+#endif

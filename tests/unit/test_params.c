@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "unit.h"
+
+#include <closer/params.h>
+
+#include <errno.h>
+
+static void defaults_are_sound(void **state)
+{
+	struct cl_params p;
+	const char *name = NULL;
+
+	cl_params_default(&p);
+	assert_true(cl_params_check(&p, &name));
+	assert_int_equal(p.interval, CL_NS_PER_S);
+}
+
+static void text_round_trip(void **state)
+{
+	struct cl_params p, q;
+	char buf[64];
+
+	cl_params_default(&p);
+	memset(&q, 0, sizeof(q));
+	for (size_t i = 0; i < cl_param_count; i++) {
+		assert_true(cl_param_get(&p, cl_param_infos[i].name, buf, sizeof(buf)));
+		assert_int_equal(cl_param_set(&q, cl_param_infos[i].name, buf), 0);
+	}
+	assert_memory_equal(&p, &q, sizeof(p));
+}
+
+static void units(void **state)
+{
+	struct cl_params p;
+	char buf[64];
+
+	cl_params_default(&p);
+	assert_int_equal(cl_param_set(&p, "interval", "250ms"), 0);
+	assert_int_equal(p.interval, 250 * CL_NS_PER_MS);
+	assert_int_equal(cl_param_set(&p, "interval", "1.5"), 0);
+	assert_int_equal(p.interval, 1500 * CL_NS_PER_MS);
+	cl_param_get(&p, "interval", buf, sizeof(buf));
+	assert_string_equal(buf, "1500ms");
+	assert_int_equal(cl_param_set(&p, "place-floor", "0.5%"), 0);
+	assert_int_equal(p.place_floor, 5000);
+	assert_int_equal(cl_param_set(&p, "place_floor", "0.25"), 0);
+	assert_int_equal(p.place_floor, 250000);
+	assert_int_equal(cl_param_set(&p, "containers", "off"), 0);
+	assert_int_equal(p.containers, 0);
+	assert_int_equal(cl_param_set(&p, "main-cpus", "0-1,4"), 0);
+	cl_param_get(&p, "main_cpus", buf, sizeof(buf));
+	assert_string_equal(buf, "0-1,4");
+	assert_int_equal(cl_param_set(&p, "main-cpus", "auto"), 0);
+	cl_param_get(&p, "main_cpus", buf, sizeof(buf));
+	assert_string_equal(buf, "auto");
+}
+
+static void refused_and_unchanged(void **state)
+{
+	static const struct { const char *name, *value; int code; } bad[] = {
+		{ "intervall", "1s", -ENOENT }, { "interval", "", -EINVAL }, { "interval", "fast", -EINVAL },
+		{ "interval", "1 s", -EINVAL }, { "interval", "-1s", -EINVAL }, { "interval", "1s2", -EINVAL },
+		{ "interval", "1ns", -ERANGE }, { "interval", "2h", -ERANGE }, { "interval", "0.0000000001s", -EINVAL },
+		{ "interval", "99999999999999999999999h", -ERANGE }, { "moves", "0", -ERANGE },
+		{ "moves", "1.5", -EINVAL }, { "place_floor", "101%", -ERANGE }, { "containers", "maybe", -EINVAL },
+		{ "main_cpus", "", -EINVAL }, { "main_cpus", "3-1", -EINVAL }, { "main_cpus", "9999", -EINVAL },
+	};
+	struct cl_params p, before;
+
+	cl_params_default(&p);
+	before = p;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(cl_param_set(&p, bad[i].name, bad[i].value), bad[i].code);
+		assert_memory_equal(&p, &before, sizeof(p));
+	}
+	assert_string_equal(cl_param_nearest("intervall"), "interval");
+	assert_string_equal(cl_param_nearest("main-cpu"), "main_cpus");
+	assert_null(cl_param_nearest("something-else-entirely"));
+}
+
+static void relations(void **state)
+{
+	struct cl_params p;
+	const char *name = NULL;
+
+	cl_params_default(&p);
+	p.follow_set = p.follow_cpu + 1;
+	assert_false(cl_params_check(&p, &name));
+	assert_string_equal(name, "follow_set");
+	cl_params_default(&p);
+	p.interval_min = p.interval + 1;
+	assert_false(cl_params_check(&p, &name));
+	assert_string_equal(name, "interval_min");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_sound), cmocka_unit_test(text_round_trip), cmocka_unit_test(units),
+		cmocka_unit_test(refused_and_unchanged), cmocka_unit_test(relations),
+	};
+
+	return cmocka_run_group_tests_name("params", tests, NULL, NULL);
+}

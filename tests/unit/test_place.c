@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where work is placed, and why: each situation that an operator's host can be in, as a small world. */
+#include "unit.h"
+#include "world.h"
+
+static struct world w;
+
+static int setup(void **state)
+{
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_done(&w);
+	return 0;
+}
+
+/* Two CPUs on one node, vCPUs that move about: everything off CPU 0, which is the main container's. */
+static void one_node_host(void **state)
+{
+	world_init(&w, 2, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 0, "0-1");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-1");
+	struct world_thread *loop = world_work(&w, g, CL_WORK_MAIN_LOOP, "0-1");
+
+	world_tick(&w, 10);
+	assert_string_equal(world_cpus(&w, world_action(&w, io)->to.mask), "1");
+	assert_string_equal(world_cpus(&w, world_action(&w, loop)->to.mask), "1");
+	assert_true(world_action(&w, io)->first);
+	assert_int_equal(world_action(&w, io)->why.code, CL_REASON_OFF_MAIN);
+	/* The containers come first: root, then the guest's. */
+	assert_int_equal(w.plan->n.actions, 4);
+	assert_int_equal(w.plan->actions[0].kind, CL_ACTION_GROUP_CREATE);
+	assert_int_equal(w.plan->actions[0].object.group.tag, CL_GROUP_ROOT);
+	assert_int_equal(w.plan->actions[1].object.group.tag, CL_GROUP_GUEST);
+	world_apply(&w);
+	world_run(&w, 20, 10);
+	world_tick(&w, 10);
+	assert_int_equal(w.plan->n.actions, 0);
+	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_IN_PLACE);
+	assert_int_equal(w.plan->books.main_part_ns, 0);
+}
+
+/* A vCPU that stays where it is draws its work to its CPU; evidence and residency are in the reason. */
+static void beside_busiest_vcpu(void **state)
+{
+	world_init(&w, 8, 2);
+	int g = world_guest(&w, 2);
+
+	world_vcpu(&w, g, 0, 5, "0-7");
+	world_vcpu(&w, g, 1, 6, "6");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-7");
+
+	world_tick(&w, 10);
+	assert_string_equal(world_cpus(&w, world_action(&w, io)->to.mask), "4-7");
+	world_apply(&w);
+	world_run(&w, 40, 10);
+	assert_string_equal(io->mask, "5");
+	const struct cl_verdict *v = world_verdict(&w, io);
+
+	assert_int_equal(v->placed.code, CL_REASON_BESIDE_BUSIEST_VCPU);
+	assert_int_equal(v->placed.number[0], 0);
+	assert_int_equal(v->placed.number[1], 5);
+	assert_true(v->placed.number[2] >= 900000);
+}
+
+static void pinned_vcpu_needs_no_history(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 1, 10);
+	world_run(&w, 7, 10);	/* past hold */
+	assert_string_equal(io->mask, "2");
+}
+
+/* More queues than vCPUs: a queue whose vCPU is there follows it; one whose vCPU is not, the busiest. */
+static void fewer_vcpus_than_queues(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+	struct world_thread *v0 = world_vcpu(&w, g, 0, 1, "1");
+	struct world_thread *q[3];
+
+	world_vcpu(&w, g, 1, 3, "3");
+	for (uint32_t i = 0; i < 3; i++) {
+		q[i] = world_work(&w, g, CL_WORK_VHOST, "0-3");
+		q[i]->queue_vcpu = i;
+	}
+	world_run(&w, 2, 10);
+	v0->cpu_ns += CL_NS_PER_S / 2;	/* the busiest */
+	world_run(&w, 8, 10);
+	world_tick(&w, 10);
+	assert_string_equal(q[0]->mask, "1");
+	assert_string_equal(q[1]->mask, "3");
+	assert_string_equal(q[2]->mask, "1");
+	assert_int_equal(world_verdict(&w, q[1])->placed.code, CL_REASON_BESIDE_QUEUE_VCPU);
+	assert_int_equal(world_verdict(&w, q[2])->placed.code, CL_REASON_BESIDE_BUSIEST_VCPU);
+}
+
+/* The guest's vCPU runs on the main container's CPU: its work goes to the nearest secondary one. */
+static void vcpu_on_main_cpu(void **state)
+{
+	world_init(&w, 8, 2);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 0, "0");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-7");
+
+	world_run(&w, 8, 10);
+	world_tick(&w, 10);
+	assert_string_equal(io->mask, "1");
+	const struct cl_why *why = &world_verdict(&w, io)->placed;
+
+	assert_int_equal(why->code, CL_REASON_NEAREST);
+	assert_int_equal(why->number[0], 0);
+	assert_int_equal(why->number[1], 1);
+	assert_int_equal(why->number[2], 10);
+}
+
+/* SMT: the sibling of the main CPU is the main container's too; a sibling is nearer than its node. */
+static void smt_siblings(void **state)
+{
+	world_init(&w, 8, 1);
+	w.cores_per_node = 4;	/* siblings: 0,4 1,5 2,6 3,7 */
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 1, "1");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-7");
+
+	cl_param_set(&w.params, "main-cpus", "auto");
+	world_tick(&w, 10);
+	char main_cpus[16];
+
+	cl_cpuset_format(&w.plan->main_cpus, main_cpus, sizeof(main_cpus));
+	assert_string_equal(main_cpus, "0,4");
+	assert_int_equal(cl_param_set(&w.params, "main-cpus", "0-1"), 0);
+	world_apply(&w);
+	world_run(&w, 8, 10);
+	assert_string_equal(io->mask, "5");	/* CPU 1 is taken; 5 is its sibling, 2 only its neighbour */
+}
+
+static void no_secondary_cpu(void **state)
+{
+	world_init(&w, 1, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 0, "0-0");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-0");
+
+	world_run(&w, 3, 10);
+	assert_int_equal(w.plan->n.actions, 0);
+	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_NO_SECONDARY);
+	world_done(&w);
+
+	world_init(&w, 4, 1);
+	g = world_guest(&w, 1);
+	io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+	cl_param_set(&w.params, "main-cpus", "0-3");
+	world_tick(&w, 10);
+	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_NO_SECONDARY);
+}
+
+/* Memory on node 1 and a vCPU on node 0: home wins, and the way there is named. */
+static void vcpu_far_from_home(void **state)
+{
+	world_init(&w, 8, 2);
+	int g = world_guest(&w, 2);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-7");
+
+	world_run(&w, 8, 10);
+	world_tick(&w, 10);
+	assert_string_equal(io->mask, "4");
+	assert_int_equal(world_verdict(&w, io)->placed.code, CL_REASON_NEAREST);
+	assert_int_equal(world_verdict(&w, io)->placed.number[2], 20);
+	assert_int_equal(w.plan->books.far_part_ns, 0);
+}
+
+/* A home whose CPUs are all the main container's: any secondary CPU, rather than none. */
+static void home_without_secondary_cpu(void **state)
+{
+	world_init(&w, 4, 2);
+	int g = world_guest(&w, 1);
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_vcpu(&w, g, 0, 0, "0");
+	cl_param_set(&w.params, "main-cpus", "0-1");
+	world_tick(&w, 10);
+	assert_string_equal(world_cpus(&w, world_action(&w, io)->to.mask), "2-3");
+}
+
+/* A guest that spans nodes has a container per node, and one for work that may run on each. */
+static void guest_spans_nodes(void **state)
+{
+	char path[CL_PATH_MAX], uuid[CL_UUID_TEXT];
+	struct cl_uuid id;
+
+	world_init(&w, 8, 2);
+	int g = world_guest(&w, 3);
+
+	world_uuid(g, &id);
+	cl_uuid_format(&id, uuid);
+	world_vcpu(&w, g, 0, 2, "2");
+	world_vcpu(&w, g, 1, 6, "6");
+	struct world_thread *a = world_work(&w, g, CL_WORK_VHOST, "0-7");
+	struct world_thread *b = world_work(&w, g, CL_WORK_VHOST, "0-7");
+
+	a->queue_vcpu = 0;
+	b->queue_vcpu = 1;
+	world_tick(&w, 10);
+	world_apply(&w);
+	snprintf(path, sizeof(path), "/closer/%s/node0", uuid);
+	assert_string_equal(a->group, path);
+	assert_string_equal(a->mask, "2");
+	snprintf(path, sizeof(path), "/closer/%s/node1", uuid);
+	assert_string_equal(b->group, path);
+	assert_string_equal(b->mask, "6");
+	struct world_thread *c = world_work(&w, g, CL_WORK_IOTHREAD, "0-7");
+
+	w.threads[0].cpu = 2;
+	free((char *)(uintptr_t)w.threads[0].mask);
+	free((char *)(uintptr_t)w.threads[1].mask);
+	w.threads[0].mask = strdup("0-7");
+	w.threads[1].mask = strdup("0-7");
+	for (int i = 0; i < 30; i++) {	/* both vCPUs wander */
+		w.threads[0].cpu = (uint32_t)i % 8;
+		w.threads[1].cpu = (uint32_t)(i + 3) % 8;
+		world_tick(&w, 10);
+		world_apply(&w);
+	}
+	snprintf(path, sizeof(path), "/closer/%s/all", uuid);
+	assert_string_equal(c->group, path);
+	assert_string_equal(c->mask, "1-7");
+}
+
+/* Packets from outside go to that CPU of the guest's which has contributed least. */
+static void outside_by_contribution(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	world_vcpu(&w, g, 1, 3, "3");
+	struct world_thread *loop = world_work(&w, g, CL_WORK_MAIN_LOOP, "0-3");
+
+	world_run(&w, 8, 50);
+	const char *first = loop->mask;
+
+	assert_true(strcmp(first, "2") == 0 || strcmp(first, "3") == 0);
+	char before = first[0];
+	int moves = 0;
+
+	for (int i = 0; i < 60; i++) {
+		world_tick(&w, 50);
+		world_apply(&w);
+		if (loop->mask[0] != before) {
+			before = loop->mask[0];
+			moves++;
+			assert_int_equal(world_verdict(&w, loop)->placed.code, CL_REASON_LEAST_CONTRIBUTED);
+		}
+	}
+	assert_true(moves >= 2);	/* it alternates, and does not flutter */
+	assert_true(moves <= 8);
+}
+
+/* Several vCPUs on one CPU: work that is found waiting there is given more CPUs, level by level. */
+static void overcommitted_cpu(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1), h = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	world_vcpu(&w, h, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 8, 40);
+	assert_string_equal(io->mask, "2");
+	for (int i = 0; i < 40; i++) {
+		io->wait_ns += CL_NS_PER_S / 2;
+		world_tick(&w, 40);
+		world_apply(&w);
+	}
+	assert_string_equal(io->mask, "1-3");
+	world_tick(&w, 40);
+	assert_int_equal(world_verdict(&w, io)->placed.code, CL_REASON_CROWDED);
+}
+
+static void management_on_most_memory(void **state)
+{
+	world_init(&w, 8, 2);
+	int g = world_guest(&w, 3);
+
+	w.most[g] = 1;
+	world_vcpu(&w, g, 0, 2, "2");
+	world_vcpu(&w, g, 1, 7, "7");
+	struct world_thread *mig = world_work(&w, g, CL_WORK_MIGRATION, "0-7");
+
+	world_tick(&w, 10);
+	assert_string_equal(world_cpus(&w, world_action(&w, mig)->to.mask), "7");
+	assert_int_equal(world_action(&w, mig)->why.code, CL_REASON_HOME_MANAGEMENT);
+	assert_int_equal(world_action(&w, mig)->why.number[0], 1);
+}
+
+/* Somebody's mask is left, reported, and taken only when adopted; then undone by them, it is default again. */
+static void foreign_mask(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0,3");
+
+	world_run(&w, 5, 10);
+	assert_string_equal(io->mask, "0,3");
+	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_FOREIGN);
+	assert_true(cl_state_adopt_thread(w.state, io->id));
+	world_run(&w, 2, 10);
+	assert_string_equal(io->mask, "2");
+}
+
+static void foreign_change_after_placement(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 8, 10);
+	assert_string_equal(io->mask, "2");
+	free((char *)(uintptr_t)io->mask);
+	io->mask = strdup("3");
+	world_tick(&w, 10);
+	assert_non_null(world_action(&w, io));
+	assert_int_equal(world_action(&w, io)->kind, CL_ACTION_THREAD_RELEASE);
+	assert_int_equal(cl_plan_changes(w.plan), 0);
+	world_apply(&w);
+	/* Although it sits in a container of ours it is not taken for inherited. */
+	world_run(&w, 20, 10);
+	assert_string_equal(io->mask, "3");
+	assert_int_equal(w.plan->n.actions, 0);
+}
+
+/* Another manager's cgroup: the thread stays in it and inside its CPUs. */
+static void foreign_group(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	w.groups[0] = strdup("/machine/qemu-1/emulator");
+	w.group_cpus[0] = strdup("0,3");
+	w.group_count = 1;
+	free((char *)(uintptr_t)io->group);
+	free((char *)(uintptr_t)io->mask);
+	io->group = strdup("/machine/qemu-1/emulator");
+	io->mask = strdup("0,3");
+	world_run(&w, 8, 10);
+	assert_string_equal(io->group, "/machine/qemu-1/emulator");
+	assert_string_equal(io->mask, "3");
+}
+
+/* Guests come and go: placed at the first tick, forgotten with its containers. */
+static void come_and_go(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *old = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 3, 10);
+	assert_int_equal(w.group_count, 2);
+	int h = world_guest(&w, 1);
+	struct world_thread *io = world_work(&w, h, CL_WORK_IOTHREAD, "0-3");
+
+	world_tick(&w, 10);
+	assert_non_null(world_action(&w, io));
+	world_apply(&w);
+	assert_int_equal(w.group_count, 3);
+	w.guest_gone[g] = true;
+	world_run(&w, 1, 10);
+	assert_int_equal(w.group_count, 2);
+	assert_int_equal(w.state->n.guests, 1);
+	assert_int_equal(w.state->n.works, 1);
+	/* The same guest again, with a new process. */
+	old->id.start += 1000;
+	free((char *)(uintptr_t)old->group);
+	free((char *)(uintptr_t)old->mask);
+	old->group = strdup("/");
+	old->mask = strdup("0-3");
+	w.guest_gone[g] = false;
+	world_run(&w, 1, 10);
+	assert_int_equal(w.group_count, 3);
+}
+
+/* A worker born of a placed iothread inherits its mask and is closer's; a hot-plugged vCPU is given back. */
+static void newborns(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "0-3");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 40, 10);
+	assert_string_equal(io->mask, "2");
+	struct world_thread *worker = world_work(&w, g, CL_WORK_WORKER, io->mask);
+	struct world_thread *vcpu = world_vcpu(&w, g, 1, 2, io->mask);
+
+	free((char *)(uintptr_t)worker->group);
+	free((char *)(uintptr_t)vcpu->group);
+	worker->group = strdup(io->group);
+	vcpu->group = strdup(io->group);
+	world_tick(&w, 10);
+	assert_int_equal(world_verdict(&w, worker)->left.code, CL_REASON_IN_PLACE);
+	assert_int_equal(world_action(&w, vcpu)->kind, CL_ACTION_VCPU_RESTORE);
+	world_apply(&w);
+	assert_string_equal(vcpu->mask, "0-3");
+	assert_string_equal(vcpu->group, "/");
+	world_tick(&w, 10);
+	assert_null(world_action(&w, vcpu));
+}
+
+/* An operator who pins a vCPU to the CPU of its work is left alone. */
+static void operator_pins_vcpu_alike(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+	struct world_thread *vcpu = world_vcpu(&w, g, 0, 2, "0-3");
+
+	world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+	world_run(&w, 40, 10);
+	free((char *)(uintptr_t)vcpu->mask);
+	vcpu->mask = strdup("2");
+	world_run(&w, 5, 10);
+	assert_string_equal(vcpu->mask, "2");
+}
+
+static void refused_backs_off(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+	int tries = 0;
+
+	for (int i = 0; i < 60; i++) {
+		world_tick(&w, 10);
+		const struct cl_action *a = world_action(&w, io);
+
+		if (a) {
+			tries++;
+			cl_state_outcome(w.state, &w.params, w.plan, a, 1 /* EPERM */, w.now_ns);
+		} else {
+			assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_BACKOFF);
+		}
+	}
+	assert_in_range(tries, 3, 5);	/* at 0, 5, 15, 35 s */
+}
+
+static void small_work_is_left(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+	struct world_thread *v = world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 8, 0);
+	v->cpu_ns += CL_NS_PER_S;
+	world_run(&w, 1, 0);
+	world_tick(&w, 0);
+	assert_string_equal(io->mask, "1-3");	/* placed once, off the main container */
+	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_SMALL);
+}
+
+static void moves_are_bounded(void **state)
+{
+	struct world_thread *io[8];
+
+	world_init(&w, 8, 1);
+	int g = world_guest(&w, 1);
+	struct world_thread *v = world_vcpu(&w, g, 0, 2, "2");
+
+	for (int i = 0; i < 8; i++)
+		io[i] = world_work(&w, g, CL_WORK_IOTHREAD, "0-7");
+	world_run(&w, 16, 10);	/* moved, and past hold again */
+	assert_string_equal(io[7]->mask, "2");
+	cl_param_set(&w.params, "moves", "3");
+	free((char *)(uintptr_t)v->mask);
+	v->mask = strdup("5");
+	v->cpu = 5;
+	world_tick(&w, 10);
+	assert_int_equal(cl_plan_changes(w.plan), 3);
+	assert_int_equal(world_verdict(&w, io[7])->left.code, CL_REASON_BUDGET);
+}
+
+static void stale_bound_and_impossible(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+	struct world_thread *kernel = world_work(&w, g, CL_WORK_VHOST, "0-3");
+
+	kernel->bound = true;
+	w.stale_ns = 5 * CL_NS_PER_S;
+	world_tick(&w, 10);
+	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_STALE);
+	w.stale_ns = 0;
+	world_tick(&w, 10);
+	assert_int_equal(world_verdict(&w, kernel)->left.code, CL_REASON_BOUND);
+	assert_non_null(world_action(&w, io));
+	w.can &= ~(1u << CL_CAN_MASK);
+	world_tick(&w, 10);
+	assert_false(world_action(&w, io)->possible);
+	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_CANNOT);
+}
+
+/* Without containers, and where the host has none, masks alone. */
+static void masks_alone(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	cl_param_set(&w.params, "containers", "off");
+	world_tick(&w, 10);
+	assert_int_equal(w.plan->n.actions, 1);
+	assert_int_equal(world_action(&w, io)->to.group.tag, CL_GROUP_NONE);
+	world_apply(&w);
+	assert_string_equal(io->group, "/");
+	assert_string_equal(io->mask, "1-3");
+}
+
+/* Other CPUs for the main container: containers widen first, then threads move, then containers narrow. */
+static void main_container_moves(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 2, 10);
+	assert_string_equal(io->mask, "1-3");
+	cl_param_set(&w.params, "main-cpus", "3");
+	world_tick(&w, 10);
+	assert_int_equal(w.plan->actions[0].kind, CL_ACTION_GROUP_WIDEN);
+	assert_int_equal(w.plan->actions[0].object.group.tag, CL_GROUP_ROOT);
+	assert_int_equal(w.plan->actions[1].kind, CL_ACTION_GROUP_WIDEN);
+	assert_int_equal(w.plan->actions[2].kind, CL_ACTION_THREAD_PLACE);
+	world_apply(&w);
+	assert_string_equal(io->mask, "0-2");
+	world_tick(&w, 10);
+	assert_int_equal(w.plan->actions[0].kind, CL_ACTION_GROUP_NARROW);
+	assert_int_equal(w.plan->actions[0].object.group.tag, CL_GROUP_GUEST);	/* children first */
+	world_apply(&w);
+	world_tick(&w, 10);
+	assert_int_equal(w.plan->n.actions, 0);
+}
+
+/* After a restart the journal says what is closer's. */
+static void owned_by_journal(void **state)
+{
+	struct cl_uuid nobody = { 0 };
+	struct cl_cpuset set;
+
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *a = world_work(&w, g, CL_WORK_IOTHREAD, "3");
+	struct world_thread *b = world_work(&w, g, CL_WORK_IOTHREAD, "3");
+
+	cl_cpuset_parse("3", 1, &set);
+	assert_true(cl_state_own_thread(w.state, &nobody, a->id, cl_cpuset_hash(&set)));
+	assert_true(cl_state_own_thread(w.state, &nobody, b->id, 0));	/* somebody had taken it over */
+	world_run(&w, 8, 10);
+	assert_string_equal(a->mask, "2");
+	assert_string_equal(b->mask, "3");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(one_node_host), T(beside_busiest_vcpu), T(pinned_vcpu_needs_no_history),
+		T(fewer_vcpus_than_queues), T(vcpu_on_main_cpu), T(smt_siblings), T(no_secondary_cpu),
+		T(vcpu_far_from_home), T(home_without_secondary_cpu), T(guest_spans_nodes),
+		T(outside_by_contribution), T(overcommitted_cpu), T(management_on_most_memory),
+		T(foreign_mask), T(foreign_change_after_placement), T(foreign_group), T(come_and_go),
+		T(newborns), T(operator_pins_vcpu_alike), T(refused_backs_off), T(small_work_is_left),
+		T(moves_are_bounded), T(stale_bound_and_impossible), T(masks_alone),
+		T(main_container_moves), T(owned_by_journal),
+	};
+
+	return cmocka_run_group_tests_name("place", tests, NULL, NULL);
+}
