@@ -2,9 +2,9 @@
 /*
  * account: who spent how much between two snapshots, where, and how well the parts close.
  *
- * Each work's time is the difference of its own counter. Where it ran comes from its runs, where the host
- * has them; else from its mask, where that answers the question; else from the CPU that it was seen on
- * last, and the books are marked as estimated.
+ * Each work's time is the difference of its own counter. Where it ran comes from its runs, where
+ * the host has them; else from its mask, where that answers the question; else from the CPU that it
+ * was seen on last, and the books are marked as estimated.
  */
 #include "tick.h"
 #include "state_order.h"
@@ -40,8 +40,8 @@ static uint64_t growth(uint64_t before, uint64_t after)
 }
 
 /*
- * What something new has run since it came. One that has run longer than the interval is not new, only
- * newly seen: nothing of it is this interval's.
+ * What something new has run since it came. One that has run longer than the interval is not new,
+ * only newly seen: nothing of it is this interval's.
  */
 static uint64_t newborn(uint64_t cpu_ns, uint64_t span_ns)
 {
@@ -55,7 +55,8 @@ static const struct cl_uuid *work_guest(const struct cl_snapshot *snap, const st
 	return work->guest.v == CL_NONE ? &nobody : &snap->guests[work->guest.v].id;
 }
 
-/* The same work in prev, or NULL. *at walks along with the works of `now`: both are in one order. */
+/* The same work in prev, or NULL. *at walks along with the works of `now`: both are in one order.
+ */
 static const struct cl_work *earlier_work(const struct cl_snapshot *prev, uint32_t *at,
 					  const struct cl_snapshot *now, const struct cl_work *work)
 {
@@ -90,7 +91,8 @@ static bool mask_answers(const struct cl_snapshot *now, const struct cl_work *wo
 	return !cl_cpuset_meets(mask, these) || cl_cpuset_subset(mask, these);
 }
 
-/* Divides run_ns by where it was spent. *run_at walks along the runs, which are in the works' order. */
+/* Divides run_ns by where it was spent. *run_at walks along the runs, which are in the works'
+ * order. */
 static void divide(struct tick *tick, uint32_t i, uint32_t *run_at, struct cl_work_books *books)
 {
 	const struct cl_snapshot *now = tick->now;
@@ -135,8 +137,9 @@ static void account_works(struct tick *tick)
 		struct cl_work_books *mine = &tick->plan->work_books[i];
 		const struct cl_work *before = earlier_work(prev, &prev_at, now, work);
 
-		mine->run_ns = before ? growth(before->cpu_ns, work->cpu_ns)
-				      : newborn(work->cpu_ns, books->span_ns);
+		uint64_t young = before ? 0 : newborn(work->cpu_ns, books->span_ns);
+
+		mine->run_ns = before ? growth(before->cpu_ns, work->cpu_ns) : young;
 		divide(tick, i, &run_at, mine);
 		if (work->guest.v == CL_NONE) {
 			books->unattributed_ns += mine->run_ns;
@@ -148,6 +151,7 @@ static void account_works(struct tick *tick)
 		guest->kind_ns[work->kind] += mine->run_ns;
 		guest->main_ns += mine->main_ns;
 		guest->far_ns += mine->far_ns;
+		guest->newborn_ns += young;
 	}
 }
 
@@ -173,13 +177,18 @@ static void account_vcpus(struct tick *tick)
 				before = v;
 			break;
 		}
-		tick->plan->guest_books[vcpu->guest.v].guest_ns +=
-			before ? growth(before->cpu_ns, vcpu->cpu_ns)
-			       : newborn(vcpu->cpu_ns, tick->plan->books.span_ns);
+		struct cl_guest_books *mine = &tick->plan->guest_books[vcpu->guest.v];
+		uint64_t young = before ? 0 : newborn(vcpu->cpu_ns, tick->plan->books.span_ns);
+
+		mine->guest_ns += before ? growth(before->cpu_ns, vcpu->cpu_ns) : young;
+		mine->newborn_ns += young;
 	}
 }
 
-/* What threads ran that came and went between the snapshots: counted by the host, as helpers'. */
+/*
+ * What threads ran that came and went between the snapshots, counted by the host, as helpers'. The
+ * host's figure holds the newborns' first stretch, too, which is in the books already.
+ */
 static void account_reaped(struct tick *tick)
 {
 	const struct cl_snapshot *prev = tick->prev, *now = tick->now;
@@ -188,7 +197,8 @@ static void account_reaped(struct tick *tick)
 	for (uint32_t i = 0; i < now->n.guests; i++) {
 		struct cl_guest_books *mine = &tick->plan->guest_books[i];
 
-		while (at < prev->n.guests && cl_uuid_compare(&prev->guests[at].id, &now->guests[i].id) < 0)
+		while (at < prev->n.guests &&
+		       cl_uuid_compare(&prev->guests[at].id, &now->guests[i].id) < 0)
 			at++;
 		mine->counted = at < prev->n.guests &&
 				cl_uuid_compare(&prev->guests[at].id, &now->guests[i].id) == 0;
@@ -196,6 +206,7 @@ static void account_reaped(struct tick *tick)
 			continue;
 		uint64_t ns = growth(prev->guests[at].reaped_ns, now->guests[i].reaped_ns);
 
+		ns -= ns < mine->newborn_ns ? ns : mine->newborn_ns;
 		mine->host_ns += ns;
 		mine->kind_ns[CL_WORK_HELPER] += ns;
 	}

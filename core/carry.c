@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * carry: the state's way from one snapshot to the next. Who is still there keeps its entry, who came gets
- * one, who went loses it; afterwards entry i belongs to element i of `now`.
+ * carry: the state's way from one snapshot to the next. Who is still there keeps its entry, who
+ * came gets one, who went loses it; afterwards entry i belongs to element i of `now`.
  */
 #include "tick.h"
 #include "state_order.h"
@@ -45,17 +45,18 @@ static bool pinned(const struct cl_snapshot *now, const struct cl_vcpu *vcpu)
 }
 
 /* vcpu_ns: its growth in this interval, or CL_UNKNOWN. */
-static void update_vcpu(const struct tick *tick, const struct cl_vcpu *vcpu, struct cl_state_vcpu *state,
-			uint64_t vcpu_ns)
+static void update_vcpu(const struct tick *tick, const struct cl_vcpu *vcpu,
+			struct cl_state_vcpu *state, uint64_t vcpu_ns)
 {
 	uint64_t weight = tick->params->residency_weight;
 
 	if (vcpu_ns != CL_UNKNOWN) {
-		state->load = smooth(state->load, share_ppm(vcpu_ns, tick->plan->books.span_ns), weight);
+		state->load =
+			smooth(state->load, share_ppm(vcpu_ns, tick->plan->books.span_ns), weight);
 		/* One that did not run was not anywhere: no sample. */
-		if (vcpu_ns > 0 && state->cpu != CL_NONE)
-			state->residency = smooth(state->residency, state->cpu == vcpu->cpu.v ? CL_PPM : 0,
-						  weight);
+		if (vcpu_ns > 0 && state->cpu != CL_NONE && vcpu->cpu.v != CL_NONE)
+			state->residency = smooth(state->residency,
+						  state->cpu == vcpu->cpu.v ? CL_PPM : 0, weight);
 	}
 	if (pinned(tick->now, vcpu))
 		state->residency = CL_PPM;
@@ -78,8 +79,9 @@ static void carry_vcpus(struct tick *tick)
 		for (; at < state->n.vcpus; at++) {
 			order = cl_uuid_compare(&state->vcpus[at].guest, id);
 			if (order == 0)
-				order = state->vcpus[at].index < vcpu->index ? -1
-									      : state->vcpus[at].index > vcpu->index;
+				order = state->vcpus[at].index < vcpu->index
+						? -1
+						: state->vcpus[at].index > vcpu->index;
 			if (order >= 0)
 				break;
 		}
@@ -118,7 +120,8 @@ static void contribute(struct tick *tick)
 		const struct cl_work *work = &now->works[i];
 
 		if (work->cpu.v != CL_NONE && cl_work_kind_origin(work->kind) == CL_ORIGIN_OUTSIDE)
-			tick->state->contributed_ns[work->cpu.v] += tick->plan->work_books[i].run_ns;
+			tick->state->contributed_ns[work->cpu.v] +=
+				tick->plan->work_books[i].run_ns;
 	}
 }
 
@@ -132,19 +135,21 @@ static void carry_works(struct tick *tick)
 
 	for (uint32_t i = 0; i < now->n.works; i++) {
 		const struct cl_work *work = &now->works[i];
-		const struct cl_uuid *id = work->guest.v == CL_NONE ? &nobody : &now->guests[work->guest.v].id;
+		const struct cl_uuid *id =
+			work->guest.v == CL_NONE ? &nobody : &now->guests[work->guest.v].id;
 		struct cl_state_work *next = &state->works_next[i];
 		const struct cl_state_work *old = NULL;
 		int order = 1;
 
 		for (; at < state->n.works; at++) {
-			order = state_work_compare(&state->works[at].guest, state->works[at].thread, id, work->thread);
+			order = state_work_compare(&state->works[at].guest, state->works[at].thread,
+						   id, work->thread);
 			if (order >= 0)
 				break;
 		}
 		if (at < state->n.works && order == 0)
 			old = &state->works[at];
-		else	/* a journal may know the thread and not its guest */
+		else /* a journal may know the thread and not its guest */
 			old = state_find_work(state, &nobody, work->thread);
 		if (old) {
 			*next = *old;
@@ -156,17 +161,22 @@ static void carry_works(struct tick *tick)
 		}
 		next->guest = *id;
 		if (span > 0)
-			next->load = smooth(next->load, share_ppm(tick->plan->work_books[i].run_ns, span), weight);
+			next->load =
+				smooth(next->load,
+				       share_ppm(tick->plan->work_books[i].run_ns, span), weight);
 		for (; prev && prev_at < prev->n.works; prev_at++) {
 			const struct cl_work *w = &prev->works[prev_at];
 
-			order = state_work_compare(w->guest.v == CL_NONE ? &nobody : &prev->guests[w->guest.v].id,
-						   w->thread, id, work->thread);
+			order = state_work_compare(
+				w->guest.v == CL_NONE ? &nobody : &prev->guests[w->guest.v].id,
+				w->thread, id, work->thread);
 			if (order < 0)
 				continue;
 			if (order == 0 && w->wait_ns != CL_UNKNOWN && work->wait_ns != CL_UNKNOWN &&
 			    work->wait_ns >= w->wait_ns)
-				next->wait = smooth(next->wait, share_ppm(work->wait_ns - w->wait_ns, span), weight);
+				next->wait =
+					smooth(next->wait,
+					       share_ppm(work->wait_ns - w->wait_ns, span), weight);
 			break;
 		}
 	}
@@ -192,7 +202,12 @@ static void carry_irqs(struct tick *tick)
 	}
 }
 
-#define SWAP(type, a, b) do { type *swap_ = (a); (a) = (b); (b) = swap_; } while (0)
+#define SWAP(type, a, b)                                                                           \
+	do {                                                                                       \
+		type *swap_ = (a);                                                                 \
+		(a) = (b);                                                                         \
+		(b) = swap_;                                                                       \
+	} while (0)
 
 void carry(struct tick *tick)
 {

@@ -100,7 +100,8 @@ uint32_t cl_cpuset_next(const struct cl_cpuset *set, uint32_t from)
 
 uint64_t cl_cpuset_hash(const struct cl_cpuset *set)
 {
-	/* FNV-1a by words with a final mix (splitmix64): a table index and an equality test, no adversary. */
+	/* FNV-1a by words with a final mix (splitmix64): a table index and an equality test, no
+	 * adversary. */
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
 
 	for (size_t i = 0; i < WORDS; i++)
@@ -237,7 +238,7 @@ bool cl_uuid_parse(const char *text, struct cl_uuid *ret_uuid)
 				return false;
 			continue;
 		}
-		if (digit < 0)		/* the end of a short text, too */
+		if (digit < 0) /* the end of a short text, too */
 			return false;
 		uuid.b[n / 2] = (uint8_t)(uuid.b[n / 2] << 4 | digit);
 		n++;

@@ -5,7 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
-void cl_main_cpus(const struct cl_snapshot *now, const struct cl_params *params, struct cl_cpuset *ret_set)
+void cl_main_cpus(const struct cl_snapshot *now, const struct cl_params *params,
+		  struct cl_cpuset *ret_set)
 {
 	struct cl_cpuset all, rest;
 
@@ -24,11 +25,12 @@ void cl_main_cpus(const struct cl_snapshot *now, const struct cl_params *params,
 	uint32_t first = cl_cpuset_next(&all, 0);
 
 	for (uint32_t c = first; c != CL_NONE; c = cl_cpuset_next(&all, c + 1))
-		if (c == first || (now->cpus[c].core != CL_NONE && now->cpus[c].core == now->cpus[first].core))
+		if (c == first ||
+		    (now->cpus[c].core != CL_NONE && now->cpus[c].core == now->cpus[first].core))
 			cl_cpuset_add(ret_set, c);
 	rest = all;
 	cl_cpuset_andnot(&rest, ret_set);
-	if (cl_cpuset_empty(&rest))	/* one core: nothing to set apart */
+	if (cl_cpuset_empty(&rest)) /* one core: nothing to set apart */
 		cl_cpuset_zero(ret_set);
 }
 
@@ -39,7 +41,8 @@ static void resolve_cpus(struct tick *tick)
 
 	cl_main_cpus(now, tick->params, &plan->main_cpus);
 	cl_cpuset_zero(&plan->secondary_cpus);
-	/* With no main container of its own, the host has nothing to keep free and nothing is fenced. */
+	/* With no main container of its own, the host has nothing to keep free and nothing is
+	 * fenced. */
 	for (uint32_t c = 0; c < now->n.cpus; c++)
 		if (now->cpus[c].online)
 			cl_cpuset_add(&plan->secondary_cpus, c);
@@ -100,7 +103,8 @@ static void sort_actions(struct cl_action *actions, uint32_t n)
 		else
 			swap_actions(&actions[0], &actions[--end]);
 		for (uint32_t root = start, child; (child = root * 2 + 1) < end; root = child) {
-			if (child + 1 < end && compare_actions(&actions[child], &actions[child + 1]) < 0)
+			if (child + 1 < end &&
+			    compare_actions(&actions[child], &actions[child + 1]) < 0)
 				child++;
 			if (compare_actions(&actions[root], &actions[child]) >= 0)
 				break;
@@ -109,10 +113,12 @@ static void sort_actions(struct cl_action *actions, uint32_t n)
 	}
 }
 
-void cl_decide(const struct cl_snapshot *prev, const struct cl_snapshot *now, const struct cl_params *params,
-	       struct cl_state *state, struct cl_plan *ret_plan)
+void cl_decide(const struct cl_snapshot *prev, const struct cl_snapshot *now,
+	       const struct cl_params *params, struct cl_state *state, struct cl_plan *ret_plan)
 {
-	struct tick tick = { .prev = prev, .now = now, .params = params, .state = state, .plan = ret_plan };
+	struct tick tick = {
+		.prev = prev, .now = now, .params = params, .state = state, .plan = ret_plan
+	};
 
 	assert(!prev || prev->taken_ns < now->taken_ns);
 	cl_plan_reset(ret_plan);

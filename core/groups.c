@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * groups: the secondary containers. closer/<uuid> for a guest, with a child per node (and one for all of
- * them) where the guest spans nodes; its CPUs are the secondary ones of its home.
+ * groups: the secondary containers. closer/<uuid> for a guest, with a child per node (and one for
+ * all of them) where the guest spans nodes; its CPUs are the secondary ones of its home.
  */
 #include "tick.h"
 
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define ROOT_PATH "/closer"
-#define ROOT_LEN (sizeof(ROOT_PATH) - 1)
+#define ROOT_LEN  (sizeof(ROOT_PATH) - 1)
 
 /* What a path of ours means; NONE for any other. */
 static struct cl_group_ref parse_path(const char *path)
@@ -60,7 +60,8 @@ static struct cl_group_ref ref_of(const struct cl_snapshot *snap, uint32_t group
 	return parse_path(cl_snapshot_str(snap, snap->groups[group].path));
 }
 
-bool group_is(const struct cl_snapshot *snap, struct cl_group_ix group, const struct cl_group_ref *ref)
+bool group_is(const struct cl_snapshot *snap, struct cl_group_ix group,
+	      const struct cl_group_ref *ref)
 {
 	if (group.v == CL_NONE || !snap->groups[group.v].ours)
 		return false;
@@ -69,17 +70,21 @@ bool group_is(const struct cl_snapshot *snap, struct cl_group_ix group, const st
 	return same_ref(&is, ref);
 }
 
-struct cl_group_ref group_for(const struct tick *tick, const struct guest_view *view, const struct cl_cpuset *target)
+struct cl_group_ref group_for(const struct tick *tick, const struct guest_view *view,
+			      const struct cl_cpuset *target)
 {
 	const struct cl_snapshot *now = tick->now;
-	struct cl_group_ref ref = { .tag = CL_GROUP_GUEST, .seen = { CL_NONE }, .guest = view->guest->id };
+	struct cl_group_ref ref = { .tag = CL_GROUP_GUEST,
+				    .seen = { CL_NONE },
+				    .guest = view->guest->id };
 	uint32_t node = now->cpus[cl_cpuset_next(target, 0)].node.v;
 
 	if (!view->spans)
 		return ref;
 	ref.tag = CL_GROUP_GUEST_NODE;
 	ref.node.v = node;
-	for (uint32_t c = cl_cpuset_next(target, 0); c != CL_NONE; c = cl_cpuset_next(target, c + 1)) {
+	for (uint32_t c = cl_cpuset_next(target, 0); c != CL_NONE;
+	     c = cl_cpuset_next(target, c + 1)) {
 		if (now->cpus[c].node.v != node || node == CL_NONE) {
 			ref.tag = CL_GROUP_GUEST_ALL;
 			ref.node.v = 0;
@@ -89,8 +94,8 @@ struct cl_group_ref group_for(const struct tick *tick, const struct guest_view *
 }
 
 /* The CPUs that a container of this guest should have. */
-static void wanted_cpus(const struct tick *tick, const struct guest_view *view, const struct cl_group_ref *ref,
-			struct cl_cpuset *ret_set)
+static void wanted_cpus(const struct tick *tick, const struct guest_view *view,
+			const struct cl_group_ref *ref, struct cl_cpuset *ret_set)
 {
 	if (ref->tag == CL_GROUP_ROOT) {
 		*ret_set = tick->plan->secondary_cpus;
@@ -106,8 +111,8 @@ static void wanted_cpus(const struct tick *tick, const struct guest_view *view, 
 }
 
 /*
- * Groups are sorted by path, and all below one guest's share its prefix: the first not before it, by
- * bisection.
+ * Groups are sorted by path, and all below one guest's share its prefix: the first not before it,
+ * by bisection.
  */
 static uint32_t group_lower_bound(const struct cl_snapshot *snap, const char *path)
 {
@@ -146,9 +151,14 @@ static bool is_there(const struct cl_snapshot *snap, const struct cl_group_ref *
 	return false;
 }
 
-/* Is its creation in this plan? It can only be among those added since this guest's turn began, or the root. */
-static bool is_planned(const struct cl_plan *plan, const struct cl_group_ref *ref)
+/* Is its creation in this plan? A guest's containers are added during its turn: no further back
+ * than that. */
+static bool is_planned(const struct tick *tick, const struct cl_group_ref *ref)
 {
+	const struct cl_plan *plan = tick->plan;
+
+	if (ref->tag == CL_GROUP_ROOT)
+		return tick->root_planned;
 	for (uint32_t i = plan->n.actions; i-- > 0;) {
 		const struct cl_action *a = &plan->actions[i];
 
@@ -156,7 +166,7 @@ static bool is_planned(const struct cl_plan *plan, const struct cl_group_ref *re
 			continue;
 		if (same_ref(&a->object.group, ref))
 			return true;
-		if (ref->tag != CL_GROUP_ROOT && cl_uuid_compare(&a->object.group.guest, &ref->guest) != 0)
+		if (cl_uuid_compare(&a->object.group.guest, &ref->guest) != 0)
 			return false;
 	}
 	return false;
@@ -166,12 +176,14 @@ static void create(struct tick *tick, const struct guest_view *view, const struc
 {
 	struct cl_cpuset cpus;
 
-	if (is_there(tick->now, ref) || is_planned(tick->plan, ref))
+	if (is_there(tick->now, ref) || is_planned(tick, ref))
 		return;
 	struct cl_action *a = cl_plan_add(tick->plan, CL_ACTION_GROUP_CREATE);
 
 	if (!a)
 		return;
+	if (ref->tag == CL_GROUP_ROOT)
+		tick->root_planned = true;
 	wanted_cpus(tick, view, ref, &cpus);
 	a->object.group = *ref;
 	a->object.guest = ref->tag == CL_GROUP_ROOT ? (struct cl_guest_ix){ CL_NONE } : view->ix;
@@ -185,7 +197,9 @@ static void create(struct tick *tick, const struct guest_view *view, const struc
 void group_need(struct tick *tick, const struct guest_view *view, const struct cl_group_ref *ref)
 {
 	struct cl_group_ref root = { .tag = CL_GROUP_ROOT, .seen = { CL_NONE } };
-	struct cl_group_ref guest = { .tag = CL_GROUP_GUEST, .seen = { CL_NONE }, .guest = ref->guest };
+	struct cl_group_ref guest = { .tag = CL_GROUP_GUEST,
+				      .seen = { CL_NONE },
+				      .guest = ref->guest };
 
 	create(tick, view, &root);
 	create(tick, view, &guest);
@@ -193,8 +207,8 @@ void group_need(struct tick *tick, const struct guest_view *view, const struct c
 		create(tick, view, ref);
 }
 
-static void resize(struct tick *tick, uint32_t group, const struct cl_group_ref *ref, struct cl_guest_ix guest,
-		   const struct cl_cpuset *wanted)
+static void resize(struct tick *tick, uint32_t group, const struct cl_group_ref *ref,
+		   struct cl_guest_ix guest, const struct cl_cpuset *wanted)
 {
 	const struct cl_snapshot *now = tick->now;
 	const struct cl_group *is = &now->groups[group];
@@ -205,13 +219,15 @@ static void resize(struct tick *tick, uint32_t group, const struct cl_group_ref 
 
 	if (cl_cpuset_equal(has, wanted))
 		return;
-	/* Neither in the other: first both, and less at the next tick, when nothing runs there any more. */
+	/* Neither in the other: first both, and less at the next tick, when nothing runs there any
+	 * more. */
 	struct cl_cpuset to = *wanted;
 	bool narrow = cl_cpuset_subset(wanted, has);
 
 	if (!narrow)
 		cl_cpuset_or(&to, has);
-	struct cl_action *a = cl_plan_add(tick->plan, narrow ? CL_ACTION_GROUP_NARROW : CL_ACTION_GROUP_WIDEN);
+	struct cl_action *a =
+		cl_plan_add(tick->plan, narrow ? CL_ACTION_GROUP_NARROW : CL_ACTION_GROUP_WIDEN);
 
 	if (!a)
 		return;
@@ -258,9 +274,30 @@ static uint32_t find_guest(const struct cl_snapshot *snap, const struct cl_uuid 
 	return CL_NONE;
 }
 
+/*
+ * The root's CPUs: the secondary ones, and until they are removed those of containers whose guest
+ * is gone, since no parent can have less than a child.
+ */
+static void wanted_root(const struct tick *tick, struct cl_cpuset *ret_set)
+{
+	const struct cl_snapshot *now = tick->now;
+
+	*ret_set = tick->plan->secondary_cpus;
+	for (uint32_t i = group_lower_bound(now, ROOT_PATH); i < now->n.groups; i++) {
+		if (strncmp(cl_snapshot_str(now, now->groups[i].path), ROOT_PATH, ROOT_LEN) != 0)
+			break;
+		struct cl_group_ref ref = ref_of(now, i);
+
+		if (now->groups[i].ours && now->groups[i].cpus.v != CL_NONE &&
+		    ref.tag > CL_GROUP_ROOT && find_guest(now, &ref.guest) == CL_NONE)
+			cl_cpuset_or(ret_set, cl_snapshot_set(now, now->groups[i].cpus));
+	}
+}
+
 void groups_keep(struct tick *tick)
 {
 	const struct cl_snapshot *now = tick->now;
+	const struct cl_state *state = tick->state;
 	struct guest_view view;
 	uint32_t viewed = CL_NONE;
 
@@ -275,17 +312,21 @@ void groups_keep(struct tick *tick)
 		if (!now->groups[i].ours || ref.tag == CL_GROUP_NONE)
 			continue;
 		if (ref.tag == CL_GROUP_ROOT) {
-			resize(tick, i, &ref, (struct cl_guest_ix){ CL_NONE }, &tick->plan->secondary_cpus);
+			wanted_root(tick, &wanted);
+			if (state->root.retry_ns <= now->taken_ns)
+				resize(tick, i, &ref, (struct cl_guest_ix){ CL_NONE }, &wanted);
 			continue;
 		}
 		uint32_t guest = find_guest(now, &ref.guest);
 
 		if (guest == CL_NONE) {
 			/* Over capacity it may be alive and unseen. */
-			if (now->dropped.guests == 0)
+			if (now->dropped.guests == 0 && state->gone.retry_ns <= now->taken_ns)
 				gone(tick, i, &ref);
 			continue;
 		}
+		if (state->guests[guest].groups.retry_ns > now->taken_ns)
+			continue;
 		if (guest != viewed)
 			view_guest(tick, (struct cl_guest_ix){ guest }, &view);
 		viewed = guest;

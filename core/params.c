@@ -11,8 +11,13 @@
 /* A name is its member; where names are compared - and _ are the same letter. */
 const struct cl_param_info cl_param_infos[] = {
 #define X(member, unit_, def_, least_, most_, doc_)                                                \
-	{ .name = #member, .unit = CL_UNIT_##unit_, .def = UINT64_C(def_), .least = UINT64_C(least_), \
-	  .most = UINT64_C(most_), .doc = doc_, .offset = offsetof(struct cl_params, member) },
+	{ .name = #member,                                                                         \
+	  .unit = CL_UNIT_##unit_,                                                                 \
+	  .def = UINT64_C(def_),                                                                   \
+	  .least = UINT64_C(least_),                                                               \
+	  .most = UINT64_C(most_),                                                                 \
+	  .doc = doc_,                                                                             \
+	  .offset = offsetof(struct cl_params, member) },
 	CL_PARAMS(X)
 #undef X
 };
@@ -81,13 +86,24 @@ static const struct cl_param_info *find(const char *name)
 	return NULL;
 }
 
-struct suffix { const char *text; uint64_t scale; };
+struct suffix {
+	const char *text;
+	uint64_t scale;
+};
 
 static const struct suffix suffixes_ns[] = {
-	{ "ns", 1 }, { "us", 1000 }, { "ms", CL_NS_PER_MS }, { "s", CL_NS_PER_S },
-	{ "m", 60 * CL_NS_PER_S }, { "h", 3600 * CL_NS_PER_S }, { "", CL_NS_PER_S }, { NULL, 0 },
+	{ "ns", 1 },
+	{ "us", 1000 },
+	{ "ms", CL_NS_PER_MS },
+	{ "s", CL_NS_PER_S },
+	{ "m", 60 * CL_NS_PER_S },
+	{ "h", 3600 * CL_NS_PER_S },
+	{ "", CL_NS_PER_S },
+	{ NULL, 0 },
 };
-static const struct suffix suffixes_ppm[] = { { "%", CL_PPM / 100 }, { "ppm", 1 }, { "", CL_PPM }, { NULL, 0 } };
+static const struct suffix suffixes_ppm[] = {
+	{ "%", CL_PPM / 100 }, { "ppm", 1 }, { "", CL_PPM }, { NULL, 0 }
+};
 static const struct suffix suffixes_plain[] = { { "", 1 }, { NULL, 0 } };
 
 static const struct suffix *suffixes_of(enum cl_unit unit)
@@ -104,7 +120,8 @@ static const struct suffix *suffixes_of(enum cl_unit unit)
 	return suffixes_plain;
 }
 
-/* digits [ "." digits ] suffix, exactly; fractions that are not whole in the base unit are refused. */
+/* digits [ "." digits ] suffix, exactly; fractions that are not whole in the base unit are refused.
+ */
 static int parse_value(const char *text, const struct suffix *suffix, uint64_t *ret_value)
 {
 	uint64_t whole = 0, part = 0, part_scale = 1;
@@ -222,7 +239,8 @@ bool cl_param_get(const struct cl_params *params, const char *name, char *buf, s
 	uint64_t value = value_of(params, info);
 
 	for (const struct suffix *s = suffixes_of(info->unit); s->text; s++)
-		if (s->text[0] && value % s->scale == 0 && value >= s->scale && (!best || s->scale > best->scale))
+		if (s->text[0] && value % s->scale == 0 && value >= s->scale &&
+		    (!best || s->scale > best->scale))
 			best = s;
 	if (!best && info->unit == CL_UNIT_PPM && value > 0)
 		best = &suffixes_ppm[1];

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * place: for each work what is wanted against what is, and an action for the difference, unless something
- * speaks against it; that goes into the verdict.
+ * place: for each work what is wanted against what is, and an action for the difference, unless
+ * something speaks against it; that goes into the verdict.
  *
- * Compare and set: a mask is ours to change if it is the kernel's default (all CPUs of its group), what we
- * last set, what a newborn inherited from a thread that we placed, or adopted. Any other is somebody's.
+ * Compare and set: a mask is ours to change if it is the kernel's default (all CPUs of its group),
+ * what we last set, what a newborn inherited from a thread that we placed, or adopted. Any other is
+ * somebody's.
  */
 #include "tick.h"
 
@@ -12,7 +13,8 @@
 #include <string.h>
 
 /* Is it what the kernel gives to a thread of this group that nobody has touched? */
-static bool is_default(const struct cl_snapshot *now, struct cl_mask_ix mask, struct cl_group_ix group)
+static bool is_default(const struct cl_snapshot *now, struct cl_mask_ix mask,
+		       struct cl_group_ix group)
 {
 	struct cl_mask_ix all = group.v == CL_NONE ? now->allowed : now->groups[group.v].cpus;
 
@@ -36,7 +38,8 @@ static bool group_ours(const struct cl_snapshot *now, struct cl_group_ix group)
 	return group.v != CL_NONE && now->groups[group.v].ours;
 }
 
-/* Whose is its mask? Brings state->mask_hash and state->foreign up to date; true: ours to change. */
+/* Whose is its mask? Brings state->mask_hash and state->foreign up to date; true: ours to change.
+ */
 static bool may_change(struct tick *tick, const struct cl_work *work, struct cl_state_work *state,
 		       const struct cl_state_guest *guest)
 {
@@ -49,7 +52,8 @@ static bool may_change(struct tick *tick, const struct cl_work *work, struct cl_
 		return true;
 	if (state->mask_hash != 0 && hash == state->mask_hash)
 		return true;
-	if (newborn && state->mask_hash == 0 && (group_ours(now, work->group) || was_given(guest, hash))) {
+	if (newborn && state->mask_hash == 0 &&
+	    (group_ours(now, work->group) || was_given(guest, hash))) {
 		state->mask_hash = hash;
 		return true;
 	}
@@ -88,9 +92,11 @@ static struct cl_why objection(const struct tick *tick, const struct cl_work *wo
 
 	if (state->retry_ns > now->taken_ns)
 		return (struct cl_why){ .code = CL_REASON_BACKOFF,
-					.number = { state->refused, state->retry_ns - now->taken_ns, 0 } };
+					.number = { state->refused, state->retry_ns - now->taken_ns,
+						    0 } };
 	/* What is outside of its home or on the main container's CPUs moves whatever it uses. */
-	if (first || state->adopted || !cl_cpuset_subset(cl_snapshot_set(now, work->mask), &view->home))
+	if (first || state->adopted ||
+	    !cl_cpuset_subset(cl_snapshot_set(now, work->mask), &view->home))
 		return left(CL_REASON_NONE, 0);
 	if (state->load < params->place_floor)
 		return left(CL_REASON_SMALL, state->load);
@@ -101,9 +107,9 @@ static struct cl_why objection(const struct tick *tick, const struct cl_work *wo
 	return left(CL_REASON_NONE, 0);
 }
 
-static void place_thread(struct tick *tick, const struct guest_view *view, const struct cl_work *work,
-			 const struct cl_state_work *state, const struct target *target,
-			 const struct cl_group_ref *group)
+static void place_thread(struct tick *tick, const struct guest_view *view,
+			 const struct cl_work *work, const struct cl_state_work *state,
+			 const struct target *target, const struct cl_group_ref *group)
 {
 	const struct cl_snapshot *now = tick->now;
 	bool first = state->moved_ns == 0 && state->mask_hash == 0;
@@ -145,12 +151,17 @@ static struct cl_group_ref container(const struct tick *tick, const struct guest
 		return none;
 	const struct cl_group *is = &now->groups[work->group.v];
 
+	/* One that could not be made is tried again later; until then masks alone. */
+	if (tick->state->root.retry_ns > now->taken_ns ||
+	    tick->state->guests[view->ix.v].groups.retry_ns > now->taken_ns)
+		return none;
 	if (!is->ours && strcmp(cl_snapshot_str(now, is->path), "/") != 0)
 		return none;
 	return group_for(tick, view, set);
 }
 
-/* Another manager's group bounds what the mask can be. False: nothing of the guest's home is inside. */
+/* Another manager's group bounds what the mask can be. False: nothing of the guest's home is
+ * inside. */
 static bool stay_in_group(const struct cl_snapshot *now, const struct guest_view *view,
 			  const struct cl_work *work, struct target *target)
 {
@@ -214,8 +225,9 @@ static void place_work(struct tick *tick, const struct guest_view *view, uint32_
 }
 
 /*
- * A vCPU born of placed work (hot-plug) inherited its mask and group: back to what the guest's other vCPUs
- * have. One that an operator pinned to the same CPUs later is not newborn, and not in a group of ours.
+ * A vCPU born of placed work (hot-plug) inherited its mask and group: back to what the guest's
+ * other vCPUs have. One that an operator pinned to the same CPUs later is not newborn, and not in a
+ * group of ours.
  */
 static void restore_vcpu(struct tick *tick, const struct guest_view *view, uint32_t v)
 {
@@ -229,7 +241,8 @@ static void restore_vcpu(struct tick *tick, const struct guest_view *view, uint3
 	if (vcpu->thread.tid == 0 || vcpu->mask.v == CL_NONE || state->retry_ns > now->taken_ns)
 		return;
 	if (!group_ours(now, vcpu->group) &&
-	    !(newborn && was_given(&tick->state->guests[view->ix.v], now->masks[vcpu->mask.v].hash)))
+	    !(newborn &&
+	      was_given(&tick->state->guests[view->ix.v], now->masks[vcpu->mask.v].hash)))
 		return;
 	for (uint32_t i = 0; i < view->guest->vcpu_count && !sibling; i++) {
 		const struct cl_vcpu *other = &now->vcpus[view->guest->vcpu_first + i];
@@ -264,7 +277,8 @@ static bool irq_may_change(struct tick *tick, const struct cl_irq *irq, struct c
 {
 	const struct cl_snapshot *now = tick->now;
 
-	if (state->adopted || (state->mask_hash != 0 && state->mask_hash == now->masks[irq->mask.v].hash))
+	if (state->adopted ||
+	    (state->mask_hash != 0 && state->mask_hash == now->masks[irq->mask.v].hash))
 		return true;
 	if (is_default(now, irq->mask, (struct cl_group_ix){ CL_NONE })) {
 		state->foreign = 0;
@@ -292,7 +306,8 @@ static void place_irq(struct tick *tick, uint32_t i)
 	struct guest_view view;
 	struct target target;
 
-	if (irq->guest.v == CL_NONE || irq->mask.v == CL_NONE || cl_cpuset_empty(&tick->plan->secondary_cpus))
+	if (irq->guest.v == CL_NONE || irq->mask.v == CL_NONE ||
+	    cl_cpuset_empty(&tick->plan->secondary_cpus))
 		return;
 	view_guest(tick, irq->guest, &view);
 	target_irq(tick, &view, &target);

@@ -88,8 +88,10 @@ void cl_plan_init(struct cl_plan *ret_plan, const struct cl_limits *cap, void *m
 
 	assert(((uintptr_t)memory & 63) == 0);
 	memset(ret_plan, 0, sizeof(*ret_plan));
-	ret_plan->cap = (struct cl_plan_limits){ .actions = action_cap(cap), .masks = mask_cap(cap),
-						 .verdicts = cap->works, .guests = cap->guests };
+	ret_plan->cap = (struct cl_plan_limits){ .actions = action_cap(cap),
+						 .masks = mask_cap(cap),
+						 .verdicts = cap->works,
+						 .guests = cap->guests };
 	ret_plan->actions = (struct cl_action *)(void *)at;
 	at += aligned(ret_plan->cap.actions * sizeof(struct cl_action));
 	ret_plan->masks = (struct cl_mask *)(void *)at;
@@ -137,8 +139,8 @@ struct cl_action *cl_plan_add(struct cl_plan *plan, enum cl_action_kind kind)
 
 struct cl_mask_ix cl_plan_mask(struct cl_plan *plan, const struct cl_cpuset *set)
 {
-	uint32_t i = mask_table_intern(plan->masks, &plan->n.masks, plan->cap.masks, plan->mask_slots,
-				       plan->mask_slot_count, set);
+	uint32_t i = mask_table_intern(plan->masks, &plan->n.masks, plan->cap.masks,
+				       plan->mask_slots, plan->mask_slot_count, set);
 
 	if (i == CL_NONE)
 		plan->dropped++;
@@ -156,7 +158,8 @@ uint32_t cl_plan_changes(const struct cl_plan *plan)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < plan->n.actions; i++)
-		n += plan->actions[i].possible && plan->actions[i].kind != CL_ACTION_THREAD_RELEASE &&
+		n += plan->actions[i].possible &&
+		     plan->actions[i].kind != CL_ACTION_THREAD_RELEASE &&
 		     plan->actions[i].kind != CL_ACTION_IRQ_RELEASE;
 	return n;
 }

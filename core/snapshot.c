@@ -8,15 +8,33 @@
 #include <string.h>
 
 const struct cl_limits cl_limits_default = {
-	.cpus = CL_CPUS_MAX, .nodes = CL_NODES_MAX, .masks = 4096, .groups = 16384,
-	.guests = 4096, .vcpus = 65536, .works = 65536, .runs = 262144,
-	.nics = 16384, .disks = 16384, .irqs = 8192, .text = 4u << 20,
+	.cpus = CL_CPUS_MAX,
+	.nodes = CL_NODES_MAX,
+	.masks = 4096,
+	.groups = 16384,
+	.guests = 4096,
+	.vcpus = 65536,
+	.works = 65536,
+	.runs = 262144,
+	.nics = 16384,
+	.disks = 16384,
+	.irqs = 8192,
+	.text = 4u << 20,
 };
 
 const struct cl_limits cl_limits_small = {
-	.cpus = 64, .nodes = 8, .masks = 256, .groups = 256,
-	.guests = 64, .vcpus = 512, .works = 1024, .runs = 4096,
-	.nics = 128, .disks = 128, .irqs = 128, .text = 64u << 10,
+	.cpus = 64,
+	.nodes = 8,
+	.masks = 256,
+	.groups = 256,
+	.guests = 64,
+	.vcpus = 512,
+	.works = 1024,
+	.runs = 4096,
+	.nics = 128,
+	.disks = 128,
+	.irqs = 128,
+	.text = 64u << 10,
 };
 
 static const char *const kind_names[] = {
@@ -91,7 +109,9 @@ void cl_snapshot_init(struct cl_snapshot *ret_snap, const struct cl_limits *cap,
 	assert(cap->text > 0 && cap->cpus <= CL_CPUS_MAX && cap->nodes <= CL_NODES_MAX);
 	memset(ret_snap, 0, sizeof(*ret_snap));
 	ret_snap->cap = *cap;
-#define X(member, type) ret_snap->member = (type *)(void *)at; at += aligned(cap->member * sizeof(type));
+#define X(member, type)                                                                            \
+	ret_snap->member = (type *)(void *)at;                                                     \
+	at += aligned(cap->member * sizeof(type));
 	CL_ARRAYS(X)
 #undef X
 	ret_snap->mask_slot_count = mask_table_slots(cap->masks);
@@ -116,23 +136,58 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 }
 
 /* What a new element holds until the host says more: nothing known, pointing nowhere. */
-#define DEFAULT_cpus { .node = { CL_NONE }, .core = CL_NONE, .busy_ns = CL_UNKNOWN, .irq_ns = CL_UNKNOWN, \
-		       .idle_ns = CL_UNKNOWN, .steal_ns = CL_UNKNOWN, .main_ns = CL_UNKNOWN, .kernel_ns = CL_UNKNOWN }
-#define DEFAULT_nodes { .mem_total_bytes = CL_UNKNOWN, .mem_free_bytes = CL_UNKNOWN }
-#define DEFAULT_masks { .hash = 0 }
-#define DEFAULT_groups { .cpus = { CL_NONE } }
-#define DEFAULT_guests { .home_most = { CL_NONE }, .mem_bytes = CL_UNKNOWN, .mem_max_bytes = CL_UNKNOWN, \
-			 .balloon_bytes = CL_UNKNOWN }
-#define DEFAULT_vcpus { .guest = { CL_NONE }, .cpu = { CL_NONE }, .mask = { CL_NONE }, .group = { CL_NONE }, \
-			.cpu_ns = CL_UNKNOWN, .wait_ns = CL_UNKNOWN }
-#define DEFAULT_works { .guest = { CL_NONE }, .queue_vcpu = CL_NONE, .cpu = { CL_NONE }, .mask = { CL_NONE }, \
-			.group = { CL_NONE }, .cpu_ns = CL_UNKNOWN, .wait_ns = CL_UNKNOWN }
-#define DEFAULT_runs { .work = { CL_NONE }, .cpu = { CL_NONE } }
-#define DEFAULT_nics { .guest = { CL_NONE }, .rx_packets = CL_UNKNOWN, .rx_bytes = CL_UNKNOWN, \
-		       .tx_packets = CL_UNKNOWN, .tx_bytes = CL_UNKNOWN }
-#define DEFAULT_disks { .guest = { CL_NONE }, .rd_ops = CL_UNKNOWN, .rd_bytes = CL_UNKNOWN, \
-			.wr_ops = CL_UNKNOWN, .wr_bytes = CL_UNKNOWN }
-#define DEFAULT_irqs { .guest = { CL_NONE }, .mask = { CL_NONE }, .count = CL_UNKNOWN }
+#define DEFAULT_cpus                                                                               \
+	{                                                                                          \
+		.node = { CL_NONE }, .core = CL_NONE, .busy_ns = CL_UNKNOWN, .irq_ns = CL_UNKNOWN, \
+		.idle_ns = CL_UNKNOWN, .steal_ns = CL_UNKNOWN, .main_ns = CL_UNKNOWN,              \
+		.kernel_ns = CL_UNKNOWN                                                            \
+	}
+#define DEFAULT_nodes                                                                              \
+	{                                                                                          \
+		.mem_total_bytes = CL_UNKNOWN, .mem_free_bytes = CL_UNKNOWN                        \
+	}
+#define DEFAULT_masks                                                                              \
+	{                                                                                          \
+		.hash = 0                                                                          \
+	}
+#define DEFAULT_groups                                                                             \
+	{                                                                                          \
+		.cpus = { CL_NONE }                                                                \
+	}
+#define DEFAULT_guests                                                                             \
+	{                                                                                          \
+		.home_most = { CL_NONE }, .mem_bytes = CL_UNKNOWN, .mem_max_bytes = CL_UNKNOWN,    \
+		.balloon_bytes = CL_UNKNOWN                                                        \
+	}
+#define DEFAULT_vcpus                                                                              \
+	{                                                                                          \
+		.guest = { CL_NONE }, .cpu = { CL_NONE }, .mask = { CL_NONE },                     \
+		.group = { CL_NONE }, .cpu_ns = CL_UNKNOWN, .wait_ns = CL_UNKNOWN                  \
+	}
+#define DEFAULT_works                                                                              \
+	{                                                                                          \
+		.guest = { CL_NONE }, .queue_vcpu = CL_NONE, .cpu = { CL_NONE },                   \
+		.mask = { CL_NONE }, .group = { CL_NONE }, .cpu_ns = CL_UNKNOWN,                   \
+		.wait_ns = CL_UNKNOWN                                                              \
+	}
+#define DEFAULT_runs                                                                               \
+	{                                                                                          \
+		.work = { CL_NONE }, .cpu = { CL_NONE }                                            \
+	}
+#define DEFAULT_nics                                                                               \
+	{                                                                                          \
+		.guest = { CL_NONE }, .rx_packets = CL_UNKNOWN, .rx_bytes = CL_UNKNOWN,            \
+		.tx_packets = CL_UNKNOWN, .tx_bytes = CL_UNKNOWN                                   \
+	}
+#define DEFAULT_disks                                                                              \
+	{                                                                                          \
+		.guest = { CL_NONE }, .rd_ops = CL_UNKNOWN, .rd_bytes = CL_UNKNOWN,                \
+		.wr_ops = CL_UNKNOWN, .wr_bytes = CL_UNKNOWN                                       \
+	}
+#define DEFAULT_irqs                                                                               \
+	{                                                                                          \
+		.guest = { CL_NONE }, .mask = { CL_NONE }, .count = CL_UNKNOWN                     \
+	}
 
 #define X(member, type)                                                                            \
 	type *cl_snapshot_add_##member(struct cl_snapshot *snap)                                   \
@@ -150,8 +205,8 @@ CL_ARRAYS(X)
 
 struct cl_mask_ix cl_snapshot_mask(struct cl_snapshot *snap, const struct cl_cpuset *set)
 {
-	uint32_t i = mask_table_intern(snap->masks, &snap->n.masks, snap->cap.masks, snap->mask_slots,
-				       snap->mask_slot_count, set);
+	uint32_t i = mask_table_intern(snap->masks, &snap->n.masks, snap->cap.masks,
+				       snap->mask_slots, snap->mask_slot_count, set);
 
 	if (i == CL_NONE)
 		snap->dropped.masks++;

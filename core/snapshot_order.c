@@ -112,7 +112,8 @@ static bool is_sorted(const struct cl_snapshot *snap, uint32_t n, compare_fn *co
 }
 
 /* order[i]: which element comes i-th. Ties keep no order; check refuses them. */
-static void sort_order(const struct cl_snapshot *snap, uint32_t *order, uint32_t n, compare_fn *compare)
+static void sort_order(const struct cl_snapshot *snap, uint32_t *order, uint32_t n,
+		       compare_fn *compare)
 {
 	for (uint32_t i = 0; i < n; i++)
 		order[i] = i;
@@ -153,7 +154,10 @@ static void invert(uint32_t *order, uint32_t n)
 /* Moves element i to place[i] for each i; place is consumed (the identity afterwards). */
 static void permute(void *base, size_t size, uint32_t *place, uint32_t n)
 {
-	union { char bytes[1024]; uint64_t align; } spare;
+	union {
+		char bytes[1024];
+		uint64_t align;
+	} spare;
 	char *p = base;
 
 	assert(size <= sizeof(spare.bytes));
@@ -171,9 +175,13 @@ static void permute(void *base, size_t size, uint32_t *place, uint32_t n)
 }
 
 /* Heap sort of elements that nothing points at, moved themselves. */
-static void sort_in_place(struct cl_snapshot *snap, void *base, size_t size, uint32_t n, compare_fn *compare)
+static void sort_in_place(struct cl_snapshot *snap, void *base, size_t size, uint32_t n,
+			  compare_fn *compare)
 {
-	union { char bytes[1024]; uint64_t align; } spare;
+	union {
+		char bytes[1024];
+		uint64_t align;
+	} spare;
 	char *p = base;
 	uint32_t end = n, start = n / 2;
 
@@ -294,7 +302,9 @@ static bool within(uint32_t index, uint32_t n)
 
 static bool limits_hold(const struct cl_snapshot *s)
 {
-#define X(member, type) if (s->n.member > s->cap.member) return false;
+#define X(member, type)                                                                            \
+	if (s->n.member > s->cap.member)                                                           \
+		return false;
 	CL_ARRAYS(X)
 #undef X
 	return s->n.text >= 1 && s->n.text <= s->cap.text;
@@ -328,8 +338,9 @@ static bool guest_indices_hold(const struct cl_snapshot *s)
 	for (uint32_t i = 0; i < s->n.guests; i++) {
 		const struct cl_guest *g = &s->guests[i];
 
-		ok = ok && g->vcpu_first <= s->n.vcpus && g->vcpu_count <= s->n.vcpus - g->vcpu_first &&
-		     g->work_first <= s->n.works && g->work_count <= s->n.works - g->work_first &&
+		ok = ok && g->vcpu_first <= s->n.vcpus &&
+		     g->vcpu_count <= s->n.vcpus - g->vcpu_first && g->work_first <= s->n.works &&
+		     g->work_count <= s->n.works - g->work_first &&
 		     within(g->home_most.v, s->n.nodes) &&
 		     (s->n.nodes >= 64 || g->home >> s->n.nodes == 0);
 		for (uint32_t v = 0; ok && v < g->vcpu_count; v++)
@@ -367,7 +378,8 @@ static bool indices_hold(const struct cl_snapshot *s)
 	for (uint32_t i = 0; i < s->n.disks; i++)
 		ok = ok && within(s->disks[i].guest.v, s->n.guests);
 	for (uint32_t i = 0; i < s->n.irqs; i++)
-		ok = ok && within(s->irqs[i].guest.v, s->n.guests) && within(s->irqs[i].mask.v, s->n.masks);
+		ok = ok && within(s->irqs[i].guest.v, s->n.guests) &&
+		     within(s->irqs[i].mask.v, s->n.masks);
 	return ok && guest_indices_hold(s);
 }
 
@@ -429,7 +441,8 @@ static bool any_cpu(const struct cl_snapshot *s)
 	return false;
 }
 
-enum cl_snapshot_fault cl_snapshot_check(const struct cl_snapshot *prev, const struct cl_snapshot *now)
+enum cl_snapshot_fault cl_snapshot_check(const struct cl_snapshot *prev,
+					 const struct cl_snapshot *now)
 {
 	if (!limits_hold(now))
 		return CL_SNAPSHOT_LIMITS;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The state's memory, and what the engine tells it between ticks. decide.c carries it from tick to tick. */
+/* The state's memory, and what the engine tells it between ticks. decide.c carries it from tick to
+ * tick. */
 #include <closer/state.h>
 
 #include "state_order.h"
@@ -49,8 +50,8 @@ bool uuid_is_nobody(const struct cl_uuid *uuid)
 	return cl_uuid_compare(uuid, &nobody) == 0;
 }
 
-int state_work_compare(const struct cl_uuid *guest_a, struct cl_tid a, const struct cl_uuid *guest_b,
-		       struct cl_tid b)
+int state_work_compare(const struct cl_uuid *guest_a, struct cl_tid a,
+		       const struct cl_uuid *guest_b, struct cl_tid b)
 {
 	bool nobody_a = uuid_is_nobody(guest_a), nobody_b = uuid_is_nobody(guest_b);
 
@@ -66,7 +67,8 @@ int state_work_compare(const struct cl_uuid *guest_a, struct cl_tid a, const str
 }
 
 /* The first entry that is not before the key. */
-static uint32_t work_lower_bound(const struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread)
+static uint32_t work_lower_bound(const struct cl_state *state, const struct cl_uuid *guest,
+				 struct cl_tid thread)
 {
 	uint32_t low = 0, high = state->n.works;
 
@@ -82,7 +84,8 @@ static uint32_t work_lower_bound(const struct cl_state *state, const struct cl_u
 	return low;
 }
 
-struct cl_state_work *state_find_work(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread)
+struct cl_state_work *state_find_work(struct cl_state *state, const struct cl_uuid *guest,
+				      struct cl_tid thread)
 {
 	uint32_t i = work_lower_bound(state, guest, thread);
 
@@ -173,11 +176,27 @@ bool cl_state_adopt_irq(struct cl_state *state, uint32_t number)
 }
 
 /* Doubles from params.backoff, 64 times at most. */
-static uint64_t retry_at(const struct cl_params *params, uint32_t refused, uint64_t now_ns)
+static uint64_t retry_at(const struct cl_params *params, uint64_t refused, uint64_t now_ns)
 {
-	uint32_t doublings = refused < 6 ? refused : 6;
+	return now_ns + (params->backoff << (refused < 6 ? refused : 6));
+}
 
-	return now_ns + (params->backoff << doublings);
+static void group_outcome(struct cl_state *state, const struct cl_params *params,
+			  const struct cl_action *action, int code, uint64_t now_ns)
+{
+	struct cl_backoff *backoff = &state->gone;
+
+	if (action->object.group.tag == CL_GROUP_ROOT)
+		backoff = &state->root;
+	else if (action->object.guest.v < state->n.guests)
+		backoff = &state->guests[action->object.guest.v].groups;
+	if (code == 0) {
+		backoff->retry_ns = 0;
+		backoff->refused = 0;
+	} else {
+		backoff->retry_ns = retry_at(params, backoff->refused, now_ns);
+		backoff->refused++;
+	}
 }
 
 static void remember_given(struct cl_state_guest *guest, uint64_t hash)
@@ -191,8 +210,9 @@ static void remember_given(struct cl_state_guest *guest, uint64_t hash)
 	guest->given[0] = hash;
 }
 
-static void thread_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_plan *plan,
-			   const struct cl_action *action, int code, uint64_t now_ns)
+static void thread_outcome(struct cl_state *state, const struct cl_params *params,
+			   const struct cl_plan *plan, const struct cl_action *action, int code,
+			   uint64_t now_ns)
 {
 	if (action->object.guest.v >= state->n.guests)
 		return;
@@ -208,7 +228,7 @@ static void thread_outcome(struct cl_state *state, const struct cl_params *param
 		w->adopted = 0;
 		remember_given(guest, w->mask_hash);
 	} else if (code == ESTALE) {
-		w->mask_hash = 0;	/* the next tick sees what it is now, and whose */
+		w->mask_hash = 0; /* the next tick sees what it is now, and whose */
 		w->adopted = 0;
 	} else if (code != ESRCH && code != ENOENT) {
 		w->retry_ns = retry_at(params, w->refused, now_ns);
@@ -216,8 +236,8 @@ static void thread_outcome(struct cl_state *state, const struct cl_params *param
 	}
 }
 
-static void vcpu_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_action *action,
-			 int code, uint64_t now_ns)
+static void vcpu_outcome(struct cl_state *state, const struct cl_params *params,
+			 const struct cl_action *action, int code, uint64_t now_ns)
 {
 	uint32_t i = action->object.vcpu.v;
 
@@ -233,8 +253,9 @@ static void vcpu_outcome(struct cl_state *state, const struct cl_params *params,
 	}
 }
 
-static void irq_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_plan *plan,
-			const struct cl_action *action, int code, uint64_t now_ns)
+static void irq_outcome(struct cl_state *state, const struct cl_params *params,
+			const struct cl_plan *plan, const struct cl_action *action, int code,
+			uint64_t now_ns)
 {
 	struct cl_state_irq *irq = state_find_irq(state, action->object.irq);
 
@@ -254,8 +275,9 @@ static void irq_outcome(struct cl_state *state, const struct cl_params *params, 
 	}
 }
 
-void cl_state_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_plan *plan,
-		      const struct cl_action *action, int code, uint64_t now_ns)
+void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
+		      const struct cl_plan *plan, const struct cl_action *action, int code,
+		      uint64_t now_ns)
 {
 	assert(code >= 0);
 	switch (action->kind) {
@@ -272,6 +294,8 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params, co
 	case CL_ACTION_GROUP_WIDEN:
 	case CL_ACTION_GROUP_NARROW:
 	case CL_ACTION_GROUP_REMOVE:
+		group_outcome(state, params, action, code, now_ns);
+		break;
 	case CL_ACTION_THREAD_RELEASE:
 	case CL_ACTION_IRQ_RELEASE:
 	case CL_ACTION_KIND_COUNT:

@@ -7,9 +7,10 @@
 
 /* All zero: a thread whose guest is not known (a journal says only that we own it). Sorted last. */
 bool uuid_is_nobody(const struct cl_uuid *uuid);
-int state_work_compare(const struct cl_uuid *guest_a, struct cl_tid a, const struct cl_uuid *guest_b,
-		       struct cl_tid b);
-struct cl_state_work *state_find_work(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread);
+int state_work_compare(const struct cl_uuid *guest_a, struct cl_tid a,
+		       const struct cl_uuid *guest_b, struct cl_tid b);
+struct cl_state_work *state_find_work(struct cl_state *state, const struct cl_uuid *guest,
+				      struct cl_tid thread);
 struct cl_state_irq *state_find_irq(struct cl_state *state, uint32_t number);
 
 #endif

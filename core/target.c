@@ -6,9 +6,9 @@
  *   from outside    on that CPU of the guest's which has contributed least so far
  *   management      on the node that holds most of the guest's memory, on the guest's CPU there
  *
- * always inside the guest's home and outside the main container. How tightly it follows (one CPU, the
- * guest's CPUs, its home) comes from the vCPU's residency, and one level less for each time that the work
- * was found waiting.
+ * always inside the guest's home and outside the main container. How tightly it follows (one CPU,
+ * the guest's CPUs, its home) comes from the vCPU's residency, and one level less for each time
+ * that the work was found waiting.
  */
 #include "tick.h"
 
@@ -70,17 +70,19 @@ void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_
 	cl_cpuset_and(&view->home, &tick->plan->secondary_cpus);
 	if (cl_cpuset_empty(&view->home))
 		view->home = tick->plan->secondary_cpus;
-	for (uint32_t c = cl_cpuset_next(&view->home, 0); c != CL_NONE; c = cl_cpuset_next(&view->home, c + 1))
+	for (uint32_t c = cl_cpuset_next(&view->home, 0); c != CL_NONE;
+	     c = cl_cpuset_next(&view->home, c + 1))
 		if (now->cpus[c].node.v != CL_NONE)
 			nodes_seen |= UINT64_C(1) << now->cpus[c].node.v;
-	/* A home that is not known is every node: that is ignorance, not a guest that spans them. */
+	/* A home that is not known is every node: that is ignorance, not a guest that spans them.
+	 */
 	view->spans = view->guest->home != 0 && (nodes_seen & (nodes_seen - 1)) != 0;
 	cl_cpuset_zero(&view->cpus);
 	for (uint32_t i = 0; i < view->guest->vcpu_count; i++) {
 		uint32_t v = view->guest->vcpu_first + i;
 		const struct cl_state_vcpu *state = &tick->state->vcpus[v];
 
-		if (state->load == 0)
+		if (state->load == 0 || state->cpu == CL_NONE)
 			continue;
 		if (view->busiest.v == CL_NONE || state->load > most) {
 			view->busiest.v = v;
@@ -92,8 +94,8 @@ void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_
 }
 
 /* The vCPU that the work is placed by, and which evidence says so; CL_NONE: none has run. */
-static uint32_t evidence(const struct tick *tick, const struct guest_view *view, const struct cl_work *work,
-			 enum cl_reason *ret_reason)
+static uint32_t evidence(const struct tick *tick, const struct guest_view *view,
+			 const struct cl_work *work, enum cl_reason *ret_reason)
 {
 	const struct cl_guest *guest = view->guest;
 
@@ -101,7 +103,8 @@ static uint32_t evidence(const struct tick *tick, const struct guest_view *view,
 		for (uint32_t i = 0; i < guest->vcpu_count; i++) {
 			uint32_t v = guest->vcpu_first + i;
 
-			if (tick->now->vcpus[v].index == work->queue_vcpu && tick->state->vcpus[v].cpu != CL_NONE) {
+			if (tick->now->vcpus[v].index == work->queue_vcpu &&
+			    tick->state->vcpus[v].cpu != CL_NONE) {
 				*ret_reason = CL_REASON_BESIDE_QUEUE_VCPU;
 				return v;
 			}
@@ -112,7 +115,8 @@ static uint32_t evidence(const struct tick *tick, const struct guest_view *view,
 }
 
 /* How tightly to follow a vCPU of this residency, with hysteresis towards looser. */
-static enum cl_follow follow_level(const struct cl_params *params, uint64_t residency, enum cl_follow before)
+static enum cl_follow follow_level(const struct cl_params *params, uint64_t residency,
+				   enum cl_follow before)
 {
 	uint64_t cpu = params->follow_cpu, set = params->follow_set, slack = params->hysteresis;
 
@@ -126,10 +130,11 @@ static enum cl_follow follow_level(const struct cl_params *params, uint64_t resi
 }
 
 /*
- * Work that waits for its CPU is given more of them, a level at a time and not before `hold` has shown that
- * the last change did not help; it is taken back when waiting has been rare for long.
+ * Work that waits for its CPU is given more of them, a level at a time and not before `hold` has
+ * shown that the last change did not help; it is taken back when waiting has been rare for long.
  */
-static enum cl_follow widen_if_crowded(const struct tick *tick, struct cl_state_work *state, enum cl_follow level)
+static enum cl_follow widen_if_crowded(const struct tick *tick, struct cl_state_work *state,
+				       enum cl_follow level)
 {
 	uint64_t since = tick->now->taken_ns - state->moved_ns, hold = tick->params->hold;
 	bool settled = state->moved_ns != 0 && since >= hold;
@@ -137,7 +142,8 @@ static enum cl_follow widen_if_crowded(const struct tick *tick, struct cl_state_
 	if (settled && state->wait > tick->params->crowded &&
 	    (uint32_t)level + state->crowded < CL_FOLLOW_HOME)
 		state->crowded++;
-	else if (state->crowded > 0 && since >= 12 * hold && state->wait < tick->params->crowded / 4)
+	else if (state->crowded > 0 && since >= 12 * hold &&
+		 state->wait < tick->params->crowded / 4)
 		state->crowded--;
 	uint32_t widened = (uint32_t)level + state->crowded;
 
@@ -150,8 +156,8 @@ static struct cl_why why3(enum cl_reason code, uint64_t a, uint64_t b, uint64_t 
 }
 
 /* One CPU beside `cpu`, which may lie outside of what the guest's work may use. */
-static void target_cpu(const struct tick *tick, const struct guest_view *view, uint32_t cpu, struct cl_why why,
-		       struct target *ret_target)
+static void target_cpu(const struct tick *tick, const struct guest_view *view, uint32_t cpu,
+		       struct cl_why why, struct target *ret_target)
 {
 	uint32_t distance;
 	uint32_t near = nearest_cpu(tick->now, cpu, &view->home, &distance);
@@ -163,9 +169,11 @@ static void target_cpu(const struct tick *tick, const struct guest_view *view, u
 	ret_target->why = near == cpu ? why : why3(CL_REASON_NEAREST, cpu, near, distance);
 }
 
-/* What it has now, if that is closer's own and still serves: contains what is wanted, and not twice as much. */
-static bool keep_current(const struct tick *tick, const struct guest_view *view, const struct cl_work *work,
-			 const struct cl_state_work *state, struct target *target)
+/* What it has now, if that is closer's own and still serves: contains what is wanted, and not twice
+ * as much. */
+static bool keep_current(const struct tick *tick, const struct guest_view *view,
+			 const struct cl_work *work, const struct cl_state_work *state,
+			 struct target *target)
 {
 	if (state->mask_hash == 0 || work->mask.v == CL_NONE ||
 	    tick->now->masks[work->mask.v].hash != state->mask_hash)
@@ -179,8 +187,10 @@ static bool keep_current(const struct tick *tick, const struct guest_view *view,
 	return true;
 }
 
-/* The candidate that has contributed least; the present one unless it is ahead by more than `hold`. */
-static uint32_t least_contributed(const struct tick *tick, const struct cl_cpuset *among, uint32_t present)
+/* The candidate that has contributed least; the present one unless it is ahead by more than `hold`.
+ */
+static uint32_t least_contributed(const struct tick *tick, const struct cl_cpuset *among,
+				  uint32_t present)
 {
 	const uint64_t *contributed = tick->state->contributed_ns;
 	uint32_t best = CL_NONE;
@@ -194,9 +204,10 @@ static uint32_t least_contributed(const struct tick *tick, const struct cl_cpuse
 	return best;
 }
 
-/* Management: the node that holds most of the memory, there the CPU that its vCPUs use most, else any nearest. */
-static void target_management(const struct tick *tick, const struct guest_view *view, const struct cl_work *work,
-			      struct target *ret_target)
+/* Management: the node that holds most of the memory, there the CPU that its vCPUs use most, else
+ * any nearest. */
+static void target_management(const struct tick *tick, const struct guest_view *view,
+			      const struct cl_work *work, struct target *ret_target)
 {
 	const struct cl_snapshot *now = tick->now;
 	struct cl_cpuset among;
@@ -212,7 +223,8 @@ static void target_management(const struct tick *tick, const struct guest_view *
 	for (uint32_t i = 0; i < view->guest->vcpu_count; i++) {
 		const struct cl_state_vcpu *v = &tick->state->vcpus[view->guest->vcpu_first + i];
 
-		if (v->cpu != CL_NONE && cl_cpuset_has(&among, v->cpu) && (best == CL_NONE || v->load > most)) {
+		if (v->cpu != CL_NONE && cl_cpuset_has(&among, v->cpu) &&
+		    (best == CL_NONE || v->load > most)) {
 			best = v->cpu;
 			most = v->load;
 		}
@@ -226,8 +238,9 @@ static void target_management(const struct tick *tick, const struct guest_view *
 	ret_target->why = why3(CL_REASON_HOME_MANAGEMENT, now->cpus[best].node.v, best, 0);
 }
 
-static void target_set(const struct tick *tick, const struct guest_view *view, const struct cl_work *work,
-		       const struct cl_state_work *state, uint32_t v, struct target *ret_target)
+static void target_set(const struct tick *tick, const struct guest_view *view,
+		       const struct cl_work *work, const struct cl_state_work *state, uint32_t v,
+		       struct target *ret_target)
 {
 	const struct cl_state_vcpu *vcpu = &tick->state->vcpus[v];
 
@@ -248,7 +261,9 @@ void target_work(const struct tick *tick, const struct guest_view *view, const s
 	uint32_t v = evidence(tick, view, work, &reason);
 	uint32_t home_count = cl_cpuset_count(&view->home);
 
-	*ret_target = (struct target){ .set = view->home, .follow = CL_FOLLOW_HOME, .cpu = CL_NONE,
+	*ret_target = (struct target){ .set = view->home,
+				       .follow = CL_FOLLOW_HOME,
+				       .cpu = CL_NONE,
 				       .why = why3(CL_REASON_OFF_MAIN, 0, home_count, 0) };
 	if (cl_work_kind_origin(work->kind) == CL_ORIGIN_MANAGEMENT) {
 		target_management(tick, view, work, ret_target);
@@ -257,22 +272,30 @@ void target_work(const struct tick *tick, const struct guest_view *view, const s
 	if (v == CL_NONE)
 		return;
 	const struct cl_state_vcpu *vcpu = &tick->state->vcpus[v];
-	enum cl_follow level = follow_level(tick->params, vcpu->residency, (enum cl_follow)state->follow);
+	enum cl_follow level =
+		follow_level(tick->params, vcpu->residency, (enum cl_follow)state->follow);
 	enum cl_follow widened = widen_if_crowded(tick, state, level);
 
+	/* The guest's CPUs are one: that is no more than what it waits for. */
+	if (widened == CL_FOLLOW_SET && level == CL_FOLLOW_CPU && cl_cpuset_count(&view->cpus) < 2)
+		widened = CL_FOLLOW_HOME;
 	state->follow = level;
 	ret_target->follow = widened;
 	switch (widened) {
 	case CL_FOLLOW_CPU:
-		if (cl_work_kind_origin(work->kind) == CL_ORIGIN_OUTSIDE && !cl_cpuset_empty(&view->cpus)) {
+		if (cl_work_kind_origin(work->kind) == CL_ORIGIN_OUTSIDE &&
+		    !cl_cpuset_empty(&view->cpus)) {
 			uint32_t c = least_contributed(tick, &view->cpus, state->target_cpu);
 
 			target_cpu(tick, view, c,
-				   why3(CL_REASON_LEAST_CONTRIBUTED, c, tick->state->contributed_ns[c], 0),
+				   why3(CL_REASON_LEAST_CONTRIBUTED, c,
+					tick->state->contributed_ns[c], 0),
 				   ret_target);
 		} else {
-			target_cpu(tick, view, vcpu->cpu,
-				   why3(reason, tick->now->vcpus[v].index, vcpu->cpu, vcpu->residency), ret_target);
+			target_cpu(
+				tick, view, vcpu->cpu,
+				why3(reason, tick->now->vcpus[v].index, vcpu->cpu, vcpu->residency),
+				ret_target);
 		}
 		break;
 	case CL_FOLLOW_SET:
@@ -284,14 +307,18 @@ void target_work(const struct tick *tick, const struct guest_view *view, const s
 		break;
 	}
 	if (widened != level)
-		ret_target->why = why3(CL_REASON_CROWDED, 0, cl_cpuset_count(&ret_target->set), state->wait);
+		ret_target->why =
+			why3(CL_REASON_CROWDED, 0, cl_cpuset_count(&ret_target->set), state->wait);
 	state->target_cpu = ret_target->cpu;
 }
 
 void target_irq(const struct tick *tick, const struct guest_view *view, struct target *ret_target)
 {
-	*ret_target = (struct target){ .set = view->home, .follow = CL_FOLLOW_HOME, .cpu = CL_NONE,
-				       .why = why3(CL_REASON_OFF_MAIN, 0, cl_cpuset_count(&view->home), 0) };
+	*ret_target = (struct target){ .set = view->home,
+				       .follow = CL_FOLLOW_HOME,
+				       .cpu = CL_NONE,
+				       .why = why3(CL_REASON_OFF_MAIN, 0,
+						   cl_cpuset_count(&view->home), 0) };
 	if (view->busiest.v == CL_NONE)
 		return;
 	const struct cl_state_vcpu *vcpu = &tick->state->vcpus[view->busiest.v];
@@ -300,7 +327,9 @@ void target_irq(const struct tick *tick, const struct guest_view *view, struct t
 	if (vcpu->residency >= tick->params->follow_cpu && vcpu->cpu != CL_NONE) {
 		ret_target->follow = CL_FOLLOW_CPU;
 		target_cpu(tick, view, vcpu->cpu,
-			   why3(CL_REASON_BESIDE_BUSIEST_VCPU, tick->now->vcpus[view->busiest.v].index, vcpu->cpu,
-				vcpu->residency), ret_target);
+			   why3(CL_REASON_BESIDE_BUSIEST_VCPU,
+				tick->now->vcpus[view->busiest.v].index, vcpu->cpu,
+				vcpu->residency),
+			   ret_target);
 	}
 }

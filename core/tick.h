@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tick: what the parts of one decision share. account -> carry (state) -> target -> place, in that order.
+ * tick: what the parts of one decision share. account -> carry (state) -> target -> place, in that
+ * order.
  */
 #ifndef CLOSER_CORE_TICK_H
 #define CLOSER_CORE_TICK_H
@@ -8,29 +9,30 @@
 #include <closer/state.h>
 
 struct tick {
-	const struct cl_snapshot *prev;	/* or NULL */
+	const struct cl_snapshot *prev; /* or NULL */
 	const struct cl_snapshot *now;
 	const struct cl_params *params;
 	struct cl_state *state;
 	struct cl_plan *plan;
-	uint32_t moves;			/* of params->moves, spent so far */
+	uint32_t moves;    /* of params->moves, spent so far */
+	bool root_planned; /* the plan creates /closer */
 };
 
 /* What placing one guest's work needs to know of the guest; made once a guest. */
 struct guest_view {
 	struct cl_guest_ix ix;
 	const struct cl_guest *guest;
-	struct cl_cpuset home;		/* secondary CPUs of its home; all of them if its home has none */
-	struct cl_cpuset cpus;		/* of these, where its vCPUs that ran were last seen */
-	struct cl_vcpu_ix busiest;	/* CL_NONE: none has run */
-	bool spans;			/* more than one node with secondary CPUs */
+	struct cl_cpuset home; /* secondary CPUs of its home; all of them if its home has none */
+	struct cl_cpuset cpus; /* of these, where its vCPUs that ran were last seen */
+	struct cl_vcpu_ix busiest; /* CL_NONE: none has run */
+	bool spans;                /* more than one node with secondary CPUs */
 };
 
 /* Where one work belongs. */
 struct target {
 	struct cl_cpuset set;
 	enum cl_follow follow;
-	uint32_t cpu;			/* under CL_FOLLOW_CPU, else CL_NONE */
+	uint32_t cpu; /* under CL_FOLLOW_CPU, else CL_NONE */
 	struct cl_why why;
 };
 
@@ -39,7 +41,8 @@ void account(struct tick *tick);
 /* part of whole in ppm, at most 10^6; 0 of 0 is 0. */
 uint64_t share_ppm(uint64_t part, uint64_t whole);
 
-/* carry.c: state entries of who is in `now`, in now's order, residency and load brought up to date. */
+/* carry.c: state entries of who is in `now`, in now's order, residency and load brought up to date.
+ */
 void carry(struct tick *tick);
 
 /* target.c */
@@ -47,14 +50,17 @@ void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_
 void target_work(const struct tick *tick, const struct guest_view *view, const struct cl_work *work,
 		 struct cl_state_work *state, struct target *ret_target);
 void target_irq(const struct tick *tick, const struct guest_view *view, struct target *ret_target);
-/* The CPU of `among` nearest to cpu: itself, an SMT sibling, its node, then by distance; CL_NONE if among is empty. */
+/* The CPU of `among` nearest to cpu: itself, an SMT sibling, its node, then by distance; CL_NONE if
+ * among is empty. */
 uint32_t nearest_cpu(const struct cl_snapshot *snap, uint32_t cpu, const struct cl_cpuset *among,
 		     uint32_t *ret_distance);
 void node_cpus(const struct cl_snapshot *snap, uint64_t nodes, struct cl_cpuset *ret_set);
 
 /* groups.c: containers by meaning */
-struct cl_group_ref group_for(const struct tick *tick, const struct guest_view *view, const struct cl_cpuset *target);
-bool group_is(const struct cl_snapshot *snap, struct cl_group_ix group, const struct cl_group_ref *ref);
+struct cl_group_ref group_for(const struct tick *tick, const struct guest_view *view,
+			      const struct cl_cpuset *target);
+bool group_is(const struct cl_snapshot *snap, struct cl_group_ix group,
+	      const struct cl_group_ref *ref);
 /* Containers that work is to be placed into, and that are not there: each once. */
 void group_need(struct tick *tick, const struct guest_view *view, const struct cl_group_ref *ref);
 /* Containers whose CPUs are others than they should be, and those whose guest is gone. */

@@ -2,10 +2,12 @@
 /*
  * host: a machine that runs guests, as a back end sees it. The only way to touch one.
  *
- *   open -> { wait -> observe -> (core) -> apply* }* -> close        undo: open -> read, apply* -> close
+ *   open -> { wait -> observe -> (core) -> apply* }* -> close        undo: open -> read, apply* ->
+ * close
  *
- * Implemented once per kind of host as a const struct at the foot of its file, listed in engine/hosts.c.
- * All functions return 0 or -errno with *reterr set; no function logs. One thread uses a host.
+ * Implemented once per kind of host as a const struct at the foot of its file, listed in
+ * engine/hosts.c. All functions return 0 or -errno with *reterr set; no function logs. One thread
+ * uses a host.
  */
 #ifndef CLOSER_HOST_H
 #define CLOSER_HOST_H
@@ -13,66 +15,80 @@
 #include <closer/plan.h>
 
 /*
- * A change: an action made independent of any snapshot, as it is written to the journal. What undo reads
- * back is a change with from and to exchanged.
+ * A change: an action made independent of any snapshot, as it is written to the journal. What undo
+ * reads back is a change with from and to exchanged.
  */
 enum cl_change_kind {
-	CL_CHANGE_THREAD,	/* cgroup and mask of a thread: cgroup first, then mask, in both directions */
-	CL_CHANGE_IRQ,		/* smp_affinity of an interrupt */
-	CL_CHANGE_GROUP,	/* a container: absent, or present with these CPUs */
+	CL_CHANGE_THREAD, /* cgroup and mask of a thread: cgroup first, then mask, in both
+			     directions */
+	CL_CHANGE_IRQ,    /* smp_affinity of an interrupt */
+	CL_CHANGE_GROUP,  /* a container: absent, or present with these CPUs */
 };
 
 struct cl_setting {
-	bool present;			/* GROUP: exists; THREAD, IRQ: always true */
-	bool has_path;			/* THREAD: path is part of it */
-	char path[CL_PATH_MAX];		/* cgroup path inside its hierarchy (v1: cpuset's; v2: the unified one) */
+	bool present;           /* GROUP: exists; THREAD, IRQ: always true */
+	bool has_path;          /* THREAD: path is part of it */
+	char path[CL_PATH_MAX]; /* cgroup path inside its hierarchy (v1: cpuset's; v2: the unified
+				   one) */
 	struct cl_cpuset cpus;
 };
 
 struct cl_change {
 	enum cl_change_kind kind;
-	struct cl_tid thread;		/* THREAD */
-	int32_t process;		/* THREAD: its process (tgid), for finding what it gave birth to; 0 = itself */
-	uint32_t irq;			/* IRQ */
-	char path[CL_PATH_MAX];		/* GROUP */
+	struct cl_tid thread; /* THREAD */
+	int32_t process;      /* THREAD: its process (tgid), for finding what it gave birth to; 0 =
+				 itself */
+	uint32_t irq;         /* IRQ */
+	char path[CL_PATH_MAX]; /* GROUP */
 	struct cl_setting from, to;
 };
 
 /* Why wait() came back. */
 enum cl_wake { CL_WAKE_TIMER, CL_WAKE_EVENT, CL_WAKE_SIGNAL, CL_WAKE_END };
 
-struct cl_host;				/* each back end's own; the first member is ops */
+struct cl_host; /* each back end's own; the first member is ops */
 
 struct cl_host_ops {
-	const char *name;		/* the URI's scheme: "qemu" of qemu:/run/vms */
-	const char *doc;		/* one line for help and man page */
-	const char *uri;		/* what follows the colon, for help: "DIR or PATTERN" */
-	/* Is there such a host on this machine? Writes the URI that opens it. NULL: never found by itself. */
+	const char *name; /* the URI's scheme: "qemu" of qemu:/run/vms */
+	const char *doc;  /* one line for help and man page */
+	const char *uri;  /* what follows the colon, for help: "DIR or PATTERN" */
+	/* Is there such a host on this machine? Writes the URI that opens it. NULL: never found by
+	 * itself. */
 	bool (*detect)(char *ret_uri, size_t size);
 	/* arg: what follows the colon. The host is the caller's, to be closed. */
 	int (*open)(const char *arg, struct cl_host **ret_host, struct cl_error *reterr);
 	/*
-	 * Fills snap (initialised, contents lost), complete and sorted, within the deadline (CLOCK_MONOTONIC ns,
-	 * or the host's own clock): what was not read by then keeps its old read time. Fails only if nothing
-	 * can be said; one bad guest is no failure of the others. In a steady state: no open, fork or malloc.
+	 * Fills snap (initialised, contents lost), complete and sorted, within the deadline
+	 * (CLOCK_MONOTONIC ns, or the host's own clock): what was not read by then keeps its old
+	 * read time. Fails only if nothing can be said; one bad guest is no failure of the others.
+	 * In a steady state: no open, fork or malloc.
 	 */
-	int (*observe)(struct cl_host *host, uint64_t deadline_ns, struct cl_snapshot *snap, struct cl_error *reterr);
+	int (*observe)(struct cl_host *host, uint64_t deadline_ns, struct cl_snapshot *snap,
+		       struct cl_error *reterr);
 	/*
-	 * The present setting of a change's object into *ret_setting. -ESRCH: the thread is gone or another has
-	 * its id; -ENOENT: no such interrupt. An absent group is present = false, no failure.
+	 * The present setting of a change's object into *ret_setting. -ESRCH: the thread is gone or
+	 * another has its id; -ENOENT: no such interrupt. An absent group is present = false, no
+	 * failure.
 	 */
-	int (*read)(struct cl_host *host, const struct cl_change *change, struct cl_setting *ret_setting,
-		    struct cl_error *reterr);
-	/* Compare and set: -ESTALE and nothing written if the present setting is neither from nor to; 0 at once if it is to. */
+	int (*read)(struct cl_host *host, const struct cl_change *change,
+		    struct cl_setting *ret_setting, struct cl_error *reterr);
+	/* Compare and set: -ESTALE and nothing written if the present setting is neither from nor
+	 * to; 0 at once if it is to. */
 	int (*apply)(struct cl_host *host, const struct cl_change *change, struct cl_error *reterr);
-	/* Blocks until then at the latest; EVENT: a guest or thread came or went; SIGNAL: fd became readable; END: a replay is over. */
-	int (*wait)(struct cl_host *host, uint64_t until_ns, int fd, enum cl_wake *ret_why, struct cl_error *reterr);
+	/* Blocks until then at the latest; EVENT: a guest or thread came or went; SIGNAL: fd became
+	 * readable; END: a replay is over. */
+	int (*wait)(struct cl_host *host, uint64_t until_ns, int fd, enum cl_wake *ret_why,
+		    struct cl_error *reterr);
 	uint64_t (*now_ns)(struct cl_host *host);
-	/* One line a problem or a fact worth knowing, for `closer check`: level 'ok', 'note', 'lost', 'bad'. */
-	void (*check)(struct cl_host *host, void (*say)(void *ctx, const char *level, const char *text), void *ctx);
-	void (*close)(struct cl_host *host);	/* NULL is fine */
+	/* One line a problem or a fact worth knowing, for `closer check`: level 'ok', 'note',
+	 * 'lost', 'bad'. */
+	void (*check)(struct cl_host *host,
+		      void (*say)(void *ctx, const char *level, const char *text), void *ctx);
+	void (*close)(struct cl_host *host); /* NULL is fine */
 };
 
-struct cl_host { const struct cl_host_ops *ops; };
+struct cl_host {
+	const struct cl_host_ops *ops;
+};
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * params: what an operator may set. One table; the config parser, --help, the man page, range checks and
- * recordings come from it.
+ * params: what an operator may set. One table; the config parser, --help, the man page, range
+ * checks and recordings come from it.
  */
 #ifndef CLOSER_PARAMS_H
 #define CLOSER_PARAMS_H
@@ -9,9 +9,11 @@
 #include <closer/base.h>
 
 /*
- * X(member, unit, default, least, most, what it does). Units: NS, PPM, COUNT, BOOL. In text a NS takes the
- * suffixes ns us ms s m h (a bare number is seconds), a PPM takes % (a bare number is a share from 0 to 1).
+ * X(member, unit, default, least, most, what it does). Units: NS, PPM, COUNT, BOOL. In text a NS
+ * takes the suffixes ns us ms s m h (a bare number is seconds), a PPM takes % (a bare number is a
+ * share from 0 to 1).
  */
+/* clang-format off */
 #define CL_PARAMS(X) \
 	X(interval, NS, 1000000000, 100000000, 60000000000, "time between two ticks") \
 	X(interval_min, NS, 100000000, 10000000, 60000000000, "least time between ticks that an event brings forward") \
@@ -27,13 +29,14 @@
 	X(moves, COUNT, 64, 1, 65536, "most moves in one plan; first placements do not count") \
 	X(crowded, PPM, 100000, 0, 1000000, "share of time that work may wait for its CPU before it is given more CPUs") \
 	X(backoff, NS, 5000000000, 100000000, 3600000000000, "wait after a refused action; doubles up to 64 times")
+/* clang-format on */
 
 enum cl_unit { CL_UNIT_NS, CL_UNIT_PPM, CL_UNIT_COUNT, CL_UNIT_BOOL };
 
 struct cl_params {
 	/*
-	 * The main container's CPUs. Empty: core picks (cl_params_main): the first online CPU and its SMT
-	 * siblings on hosts with at least two cores, else none.
+	 * The main container's CPUs. Empty: core picks (cl_params_main): the first online CPU and
+	 * its SMT siblings on hosts with at least two cores, else none.
 	 */
 	struct cl_cpuset main_cpus;
 #define X(member, unit, def, least, most, doc) uint64_t member;
@@ -42,25 +45,27 @@ struct cl_params {
 };
 
 struct cl_param_info {
-	const char *name;	/* "place_floor"; "place-floor" is taken too */
+	const char *name; /* "place_floor"; "place-floor" is taken too */
 	enum cl_unit unit;
 	uint64_t def, least, most;
 	const char *doc;
-	size_t offset;		/* of the uint64_t in struct cl_params */
+	size_t offset; /* of the uint64_t in struct cl_params */
 };
 
 /* core/params.c */
 extern const struct cl_param_info cl_param_infos[];
 extern const size_t cl_param_count;
 void cl_params_default(struct cl_params *ret_params);
-/* Is each member inside its range, and interval_min <= interval, follow_set <= follow_cpu? If not, *ret_name says which. */
+/* Is each member inside its range, and interval_min <= interval, follow_set <= follow_cpu? If not,
+ * *ret_name says which. */
 bool cl_params_check(const struct cl_params *params, const char **ret_name);
 /*
  * Sets one parameter from text; "main-cpus" takes a CPU list or "auto". 0, -ENOENT (no such name),
  * -EINVAL (not a value), -ERANGE (outside its range). Nothing is changed on failure.
  */
 int cl_param_set(struct cl_params *params, const char *name, const char *value);
-/* The text that cl_param_set takes back. Writes at most size bytes with NUL. False: no such name. */
+/* The text that cl_param_set takes back. Writes at most size bytes with NUL. False: no such name.
+ */
 bool cl_param_get(const struct cl_params *params, const char *name, char *buf, size_t size);
 /* The known name nearest to a misspelt one (edit distance), or NULL if none is near. */
 const char *cl_param_nearest(const char *name);

@@ -4,9 +4,10 @@
  *
  *   cl_decide(prev, now, params, state) -> plan { actions, verdicts, books }
  *
- * An action is {kind, object, from, to, why}. Actions are sorted by phase, then object; at most one per
- * object. The plan owns its masks: nothing in it points into a snapshot except group indices tagged SEEN
- * and guest, vcpu and work indices, which are of the snapshot `now` that it was made from.
+ * An action is {kind, object, from, to, why}. Actions are sorted by phase, then object; at most one
+ * per object. The plan owns its masks: nothing in it points into a snapshot except group indices
+ * tagged SEEN and guest, vcpu and work indices, which are of the snapshot `now` that it was made
+ * from.
  */
 #ifndef CLOSER_PLAN_H
 #define CLOSER_PLAN_H
@@ -15,12 +16,18 @@
 
 /* The order in which a plan is applied; undone in reverse. */
 enum cl_phase {
-	CL_PHASE_CREATE, CL_PHASE_ENABLE, CL_PHASE_WIDEN, CL_PHASE_PLACE, CL_PHASE_NARROW, CL_PHASE_LIMIT,
+	CL_PHASE_CREATE,
+	CL_PHASE_ENABLE,
+	CL_PHASE_WIDEN,
+	CL_PHASE_PLACE,
+	CL_PHASE_NARROW,
+	CL_PHASE_LIMIT,
 	CL_PHASE_REMOVE,
 	CL_PHASE_COUNT
 };
 
 /* Kinds of action: X(ID, name, phase, what is done) */
+/* clang-format off */
 #define CL_ACTION_KINDS(X) \
 	X(GROUP_CREATE, "create-container", CL_PHASE_CREATE, "make a cgroup and set its CPUs") \
 	X(GROUP_WIDEN, "widen-container", CL_PHASE_WIDEN, "give a container of ours CPUs that it did not have") \
@@ -31,22 +38,24 @@ enum cl_phase {
 	X(THREAD_RELEASE, "release-thread", CL_PHASE_REMOVE, "forget what we set: somebody else has changed it; nothing is written") \
 	X(IRQ_RELEASE, "release-interrupt", CL_PHASE_REMOVE, "likewise for an interrupt") \
 	X(GROUP_REMOVE, "remove-container", CL_PHASE_REMOVE, "remove an empty container of a guest that is gone")
+/* clang-format on */
 
 enum cl_action_kind {
 #define X(id, name, phase, doc) CL_ACTION_##id,
 	CL_ACTION_KINDS(X)
 #undef X
-	CL_ACTION_KIND_COUNT
+		CL_ACTION_KIND_COUNT
 };
 
 /* A cgroup by meaning. Its path is made from it by cl_group_path (lib/). */
 enum cl_group_tag {
-	CL_GROUP_NONE,		/* leave the group as it is */
-	CL_GROUP_SEEN,		/* groups[seen] of the snapshot: not ours, or ours by path */
-	CL_GROUP_ROOT,		/* closer */
-	CL_GROUP_GUEST,		/* closer/<uuid> */
-	CL_GROUP_GUEST_NODE,	/* closer/<uuid>/node<N>: where the guest spans nodes */
-	CL_GROUP_GUEST_ALL,	/* closer/<uuid>/all: where it spans nodes, work that may run on each of them */
+	CL_GROUP_NONE,       /* leave the group as it is */
+	CL_GROUP_SEEN,       /* groups[seen] of the snapshot: not ours, or ours by path */
+	CL_GROUP_ROOT,       /* closer */
+	CL_GROUP_GUEST,      /* closer/<uuid> */
+	CL_GROUP_GUEST_NODE, /* closer/<uuid>/node<N>: where the guest spans nodes */
+	CL_GROUP_GUEST_ALL, /* closer/<uuid>/all: where it spans nodes, work that may run on each of
+			       them */
 };
 
 struct cl_group_ref {
@@ -58,7 +67,8 @@ struct cl_group_ref {
 
 enum cl_value_tag { CL_VALUE_ABSENT, CL_VALUE_INT, CL_VALUE_MASK, CL_VALUE_GROUP, CL_VALUE_PLACE };
 
-/* MASK: mask. GROUP: a container with its CPUs, group + mask. PLACE: a thread's group + mask. Masks are the plan's. */
+/* MASK: mask. GROUP: a container with its CPUs, group + mask. PLACE: a thread's group + mask. Masks
+ * are the plan's. */
 struct cl_value {
 	enum cl_value_tag tag;
 	int64_t number;
@@ -66,19 +76,21 @@ struct cl_value {
 	struct cl_group_ref group;
 };
 
-/* Why something is as it is: X(ID, name, text; %0 %1 %2 are the reason's numbers, with :c cpu, :n node, :p share in ppm, :t ns, :v vcpu, :g plain) */
+/* Why something is as it is: X(ID, name, text; %0 %1 %2 are the reason's numbers, with :c cpu, :n
+ * node, :p share in ppm, :t ns, :v vcpu, :g plain) */
+/* clang-format off */
 #define CL_REASONS(X) \
 	X(NONE, "none", "nothing to say") \
 	/* placed: which rule, by which evidence */ \
 	X(BESIDE_QUEUE_VCPU, "beside-queue-vcpu", "beside vCPU %0:v, whose queue it serves, on CPU %1:c (residency %2:p)") \
 	X(BESIDE_BUSIEST_VCPU, "beside-busiest-vcpu", "beside the guest's busiest vCPU %0:v on CPU %1:c (residency %2:p)") \
 	X(LEAST_CONTRIBUTED, "least-contributed", "from outside: CPU %0:c of the guest's CPUs has contributed least so far (%1:t)") \
-	X(GUEST_CPUS, "guest-cpus", "vCPU %0:v moves about (residency %2:p): the guest's %1:g CPUs") \
-	X(HOME, "home", "the guest's vCPUs move freely (residency %2:p): the %1:g secondary CPUs of its home") \
+	X(GUEST_CPUS, "guest-cpus", "vCPU %0:v moves about (residency %2:p): the guest's %1:g CPU(s)") \
+	X(HOME, "home", "the guest's vCPUs move freely (residency %2:p): the %1:g secondary CPU(s) of its home") \
 	X(HOME_MANAGEMENT, "home-management", "management work for the guest: node %0:n holds most of its memory, CPU %1:c") \
 	X(NEAREST, "nearest-allowed", "CPU %0:c is not a secondary CPU: CPU %1:c is the nearest (distance %2:g)") \
-	X(CROWDED, "crowded", "it waited %2:p of the time: given %1:g CPUs") \
-	X(OFF_MAIN, "off-main", "no vCPU has run: any of the %1:g secondary CPUs of its home") \
+	X(CROWDED, "crowded", "it waited %2:p of the time: given %1:g CPU(s)") \
+	X(OFF_MAIN, "off-main", "where its vCPUs run is not known yet: any of the %1:g secondary CPU(s) of its home") \
 	X(INHERITED, "inherited", "a vCPU born of placed work inherited its mask: back to the default") \
 	X(CONTAINER, "container", "the secondary container of a guest with work to place") \
 	X(GUEST_GONE, "guest-gone", "its guest is gone") \
@@ -90,15 +102,16 @@ struct cl_value {
 	X(STALE, "stale", "was read %0:t ago: not acted on") \
 	X(SMALL, "below-floor", "uses %0:p of a CPU, below the floor: left where it is") \
 	X(HELD, "held", "was moved %0:t ago: held") \
-	X(BUDGET, "moves-spent", "this plan has its %0:g moves already") \
-	X(BACKOFF, "back-off", "was refused %0:g times: tried again in %1:t") \
+	X(BUDGET, "moves-spent", "this plan has its %0:g move(s) already") \
+	X(BACKOFF, "back-off", "was refused %0:g time(s): tried again in %1:t") \
 	X(CANNOT, "not-possible", "the host cannot do this here")
+/* clang-format on */
 
 enum cl_reason {
 #define X(id, name, text) CL_REASON_##id,
 	CL_REASONS(X)
 #undef X
-	CL_REASON_COUNT
+		CL_REASON_COUNT
 };
 
 struct cl_why {
@@ -106,12 +119,12 @@ struct cl_why {
 	uint64_t number[3];
 };
 
-struct cl_object {		/* one of them, by the action's kind */
-	struct cl_tid thread;	/* THREAD_*, VCPU_RESTORE */
-	uint32_t irq;		/* IRQ_* */
-	struct cl_group_ref group;	/* GROUP_* */
-	struct cl_vcpu_ix vcpu;	/* VCPU_RESTORE */
-	struct cl_guest_ix guest;	/* whose it is, or CL_NONE */
+struct cl_object {                 /* one of them, by the action's kind */
+	struct cl_tid thread;      /* THREAD_*, VCPU_RESTORE */
+	uint32_t irq;              /* IRQ_* */
+	struct cl_group_ref group; /* GROUP_* */
+	struct cl_vcpu_ix vcpu;    /* VCPU_RESTORE */
+	struct cl_guest_ix guest;  /* whose it is, or CL_NONE */
 };
 
 struct cl_action {
@@ -119,65 +132,71 @@ struct cl_action {
 	struct cl_object object;
 	struct cl_value from, to;
 	struct cl_why why;
-	bool possible;		/* false: stays in the plan as "not possible"; not journalled, not applied */
-	bool first;		/* first placement of new work: not a move */
+	bool possible; /* false: stays in the plan as "not possible"; not journalled, not applied */
+	bool first;    /* first placement of new work: not a move */
 };
 
 /* How tightly work follows its guest. */
 enum cl_follow { CL_FOLLOW_NONE, CL_FOLLOW_CPU, CL_FOLLOW_SET, CL_FOLLOW_HOME };
 
-/* One per work of `now`, in its order: what was found, whether acted on or not. `closer explain` prints these. */
+/* One per work of `now`, in its order: what was found, whether acted on or not. `closer explain`
+ * prints these. */
 struct cl_verdict {
-	struct cl_why placed;	/* the rule that says where it belongs */
-	struct cl_why left;	/* why nothing is done; NONE if there is an action */
+	struct cl_why placed; /* the rule that says where it belongs */
+	struct cl_why left;   /* why nothing is done; NONE if there is an action */
 	enum cl_follow follow;
-	struct cl_mask_ix target;	/* of the plan */
+	struct cl_mask_ix target; /* of the plan */
 };
 
 /* Books: time spent in [prev, now), ns. Shares are made of these where they are shown. */
 struct cl_work_books {
 	uint64_t run_ns;
-	uint64_t main_ns;	/* of it on the main container's CPUs */
-	uint64_t far_ns;	/* of it on a node that is not home */
+	uint64_t main_ns; /* of it on the main container's CPUs */
+	uint64_t far_ns;  /* of it on a node that is not home */
 };
 
 struct cl_guest_books {
-	uint64_t guest_ns;	/* its vCPUs */
-	uint64_t host_ns;	/* outside it: all its work */
+	uint64_t guest_ns; /* its vCPUs */
+	uint64_t host_ns;  /* outside it: all its work */
 	uint64_t kind_ns[CL_WORK_KIND_COUNT];
 	uint64_t main_ns, far_ns;
-	bool counted;		/* in both snapshots: else the interval says nothing of it */
+	uint64_t newborn_ns; /* of guest_ns and host_ns: what threads ran that were not in prev */
+	bool counted;        /* in both snapshots: else the interval says nothing of it */
 };
 
 struct cl_books {
-	uint64_t span_ns;	/* now.taken_ns - prev.taken_ns; 0: no prev */
-	uint64_t busy_ns;	/* the independent total: the CPUs' busy time */
-	uint64_t guest_ns, host_ns, main_part_ns, far_part_ns;	/* sums over guests; parts of host_ns */
-	uint64_t main_ns;	/* the main container's own tasks */
+	uint64_t span_ns; /* now.taken_ns - prev.taken_ns; 0: no prev */
+	uint64_t busy_ns; /* the independent total: the CPUs' busy time */
+	uint64_t guest_ns, host_ns, main_part_ns,
+		far_part_ns; /* sums over guests; parts of host_ns */
+	uint64_t main_ns;    /* the main container's own tasks */
 	/*
-	 * What was shown to be nobody's: kernel threads, work of no guest. Where the classes are not measured:
-	 * all that busy_ns leaves.
+	 * What was shown to be nobody's: kernel threads, work of no guest. Where the classes are
+	 * not measured: all that busy_ns leaves.
 	 */
 	uint64_t unattributed_ns;
-	int64_t gap_ns;		/* guest + host + main + unattributed - busy: how well the books close */
-	bool estimated;		/* main_part and far_part rest on where work was seen, not on where it ran */
-	bool main_measured;	/* false: main_ns is 0 and inside unattributed_ns */
+	int64_t gap_ns; /* guest + host + main + unattributed - busy: how well the books close */
+	bool estimated; /* main_part and far_part rest on where work was seen, not on where it ran
+			 */
+	bool main_measured; /* false: main_ns is 0 and inside unattributed_ns */
 };
 
-struct cl_plan_limits { uint32_t actions, masks, verdicts, guests; };
+struct cl_plan_limits {
+	uint32_t actions, masks, verdicts, guests;
+};
 
 struct cl_plan {
 	struct cl_plan_limits cap, n;
-	uint32_t dropped;	/* actions and masks over capacity */
+	uint32_t dropped; /* actions and masks over capacity */
 	struct cl_action *actions;
 	struct cl_mask *masks;
-	struct cl_verdict *verdicts;		/* n.verdicts == now->n.works */
-	struct cl_work_books *work_books;	/* likewise */
-	struct cl_guest_books *guest_books;	/* n.guests == now->n.guests */
+	struct cl_verdict *verdicts;        /* n.verdicts == now->n.works */
+	struct cl_work_books *work_books;   /* likewise */
+	struct cl_guest_books *guest_books; /* n.guests == now->n.guests */
 	struct cl_books books;
-	struct cl_cpuset main_cpus;		/* as resolved from params and the host */
+	struct cl_cpuset main_cpus; /* as resolved from params and the host */
 	struct cl_cpuset secondary_cpus;
-	uint32_t *mask_slots;		/* as in struct cl_snapshot */
+	uint32_t *mask_slots; /* as in struct cl_snapshot */
 	uint32_t mask_slot_count;
 };
 
@@ -185,7 +204,8 @@ struct cl_plan {
 size_t cl_plan_bytes(const struct cl_limits *cap);
 void cl_plan_init(struct cl_plan *ret_plan, const struct cl_limits *cap, void *memory);
 void cl_plan_reset(struct cl_plan *plan);
-struct cl_action *cl_plan_add(struct cl_plan *plan, enum cl_action_kind kind);	/* NULL when full: counted */
+struct cl_action *cl_plan_add(struct cl_plan *plan,
+			      enum cl_action_kind kind); /* NULL when full: counted */
 struct cl_mask_ix cl_plan_mask(struct cl_plan *plan, const struct cl_cpuset *set);
 const struct cl_cpuset *cl_plan_set(const struct cl_plan *plan, struct cl_mask_ix mask);
 /* Actions that would change something: possible, and not a release. */
@@ -193,6 +213,6 @@ uint32_t cl_plan_changes(const struct cl_plan *plan);
 const char *cl_action_kind_name(enum cl_action_kind kind);
 enum cl_phase cl_action_kind_phase(enum cl_action_kind kind);
 const char *cl_reason_name(enum cl_reason reason);
-const char *cl_reason_text(enum cl_reason reason);	/* the template; cli/ fills it */
+const char *cl_reason_text(enum cl_reason reason); /* the template; cli/ fills it */
 
 #endif

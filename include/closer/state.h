@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * state: what core remembers from tick to tick. One bounded value, owned by the engine, part of a recording.
+ * state: what core remembers from tick to tick. One bounded value, owned by the engine, part of a
+ * recording.
  *
  *   cl_decide(prev, now, params, STATE, plan): passed in, passed out; nothing else is changed.
  *
- * Keyed by identity (uuid; tid with start time) and dropped with it. Entries lie in the order of the
- * snapshot that they were last matched with, so that a tick is one merge and nothing is iterated by hash.
- * Plain data without pointers inside entries: two states made by the same inputs are equal by memcmp of
- * their entries.
+ * Keyed by identity (uuid; tid with start time) and dropped with it. Entries lie in the order of
+ * the snapshot that they were last matched with, so that a tick is one merge and nothing is
+ * iterated by hash. Plain data without pointers inside entries: two states made by the same inputs
+ * are equal by memcmp of their entries.
  */
 #ifndef CLOSER_STATE_H
 #define CLOSER_STATE_H
@@ -15,39 +16,48 @@
 #include <closer/params.h>
 #include <closer/plan.h>
 
+/* After refusals: not before retry_ns; the wait doubles with each one in a row. */
+struct cl_backoff {
+	uint64_t retry_ns;
+	uint64_t refused;
+};
+
 struct cl_state_guest {
 	struct cl_uuid id;
-	uint64_t seen_ns;	/* first seen */
-	/* Hashes of the masks that closer last gave to threads of it: a newborn with one inherited it. */
+	struct cl_backoff groups; /* of its containers */
+	uint64_t seen_ns;         /* first seen */
+	/* Hashes of the masks that closer last gave to threads of it: a newborn with one inherited
+	 * it. */
 	uint64_t given[4];
 };
 
 struct cl_state_vcpu {
 	struct cl_uuid guest;
 	uint32_t index;
-	uint32_t cpu;		/* where it was last tick, or CL_NONE */
-	uint64_t residency;	/* ppm: share of samples in which it was where it was last; starts at 0 */
-	uint64_t load;		/* ppm of a CPU, smoothed */
-	uint64_t retry_ns;	/* not before, after a refusal */
+	uint32_t cpu;       /* where it was last tick, or CL_NONE */
+	uint64_t residency; /* ppm: share of samples in which it was where it was last; starts at 0
+			     */
+	uint64_t load;      /* ppm of a CPU, smoothed */
+	uint64_t retry_ns;  /* not before, after a refusal */
 	uint32_t refused;
-	uint32_t newborn;	/* 1 until it was first looked at by place */
+	uint32_t newborn; /* 1 until it was first looked at by place */
 };
 
 struct cl_state_work {
 	struct cl_uuid guest;
 	struct cl_tid thread;
-	uint64_t mask_hash;	/* what closer last set, 0 = nothing: compare and set */
-	uint64_t load;		/* ppm of a CPU, smoothed */
-	uint64_t wait;		/* ppm of time runnable but not running, smoothed */
-	uint64_t moved_ns;	/* when it was last placed, 0 = never */
+	uint64_t mask_hash; /* what closer last set, 0 = nothing: compare and set */
+	uint64_t load;      /* ppm of a CPU, smoothed */
+	uint64_t wait;      /* ppm of time runnable but not running, smoothed */
+	uint64_t moved_ns;  /* when it was last placed, 0 = never */
 	uint64_t retry_ns;
-	uint32_t refused;	/* in a row */
-	uint32_t follow;	/* enum cl_follow */
-	uint32_t target_cpu;	/* under FOLLOW_CPU, else CL_NONE */
-	uint32_t adopted;	/* 1: whatever it has now may be changed, once */
-	uint32_t foreign;	/* 1: reported as somebody's */
-	uint32_t crowded;	/* levels that it was widened by because it waited: 0, 1, 2 */
-	uint32_t newborn;	/* 1 until it was first looked at by place */
+	uint32_t refused;    /* in a row */
+	uint32_t follow;     /* enum cl_follow */
+	uint32_t target_cpu; /* under FOLLOW_CPU, else CL_NONE */
+	uint32_t adopted;    /* 1: whatever it has now may be changed, once */
+	uint32_t foreign;    /* 1: reported as somebody's */
+	uint32_t crowded;    /* levels that it was widened by because it waited: 0, 1, 2 */
+	uint32_t newborn;    /* 1 until it was first looked at by place */
 	uint32_t pad;
 };
 
@@ -62,13 +72,15 @@ struct cl_state_irq {
 };
 
 struct cl_state {
-	struct cl_limits cap;	/* guests, vcpus, works, irqs count; n likewise */
+	struct cl_limits cap; /* guests, vcpus, works, irqs count; n likewise */
 	struct cl_limits n;
-	struct cl_state_guest *guests, *guests_next;	/* current, and the one being built */
+	struct cl_state_guest *guests, *guests_next; /* current, and the one being built */
 	struct cl_state_vcpu *vcpus, *vcpus_next;
 	struct cl_state_work *works, *works_next;
 	struct cl_state_irq *irqs, *irqs_next;
-	uint64_t contributed_ns[CL_CPUS_MAX];	/* outside I/O that each CPU has run: rule 3 */
+	uint64_t contributed_ns[CL_CPUS_MAX]; /* outside I/O that each CPU has run: rule 3 */
+	struct cl_backoff root;               /* of /closer itself */
+	struct cl_backoff gone;               /* of removing containers whose guest is gone */
 	uint64_t ticks;
 };
 
@@ -78,30 +90,35 @@ void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void
 
 /*
  * What the engine tells the state between ticks; all of it is written into recordings.
- * own: a journal says that closer set this mask on this thread (after a restart). Adds the entry if the
- * state does not know the thread; false if it is full. mask_hash 0: it was ours and somebody took it over.
+ * own: a journal says that closer set this mask on this thread (after a restart). Adds the entry if
+ * the state does not know the thread; false if it is full. mask_hash 0: it was ours and somebody
+ * took it over.
  */
-bool cl_state_own_thread(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread, uint64_t mask_hash);
+bool cl_state_own_thread(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread,
+			 uint64_t mask_hash);
 bool cl_state_own_irq(struct cl_state *state, uint32_t number, uint64_t mask_hash);
 /* adopt: the operator hands a thread or interrupt over, whatever is set on it. False: not known. */
 bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread);
 bool cl_state_adopt_irq(struct cl_state *state, uint32_t number);
 /*
- * The outcome of one action: code 0 done, else a positive errno. ESTALE: found changed by somebody, so it
- * is foreign from now on; ESRCH, ENOENT: gone; others back off.
+ * The outcome of one action: code 0 done, else a positive errno. ESTALE: found changed by somebody,
+ * so it is foreign from now on; ESRCH, ENOENT: gone; others back off.
  */
-void cl_state_outcome(struct cl_state *state, const struct cl_params *params, const struct cl_plan *plan,
-		      const struct cl_action *action, int code, uint64_t now_ns);
+void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
+		      const struct cl_plan *plan, const struct cl_action *action, int code,
+		      uint64_t now_ns);
 
 /*
- * core/decide.c. The whole of core: account, then place. prev NULL: books are empty and residency is not
- * known, work is still moved off the main container. prev and now have passed cl_snapshot_check; params
- * cl_params_check. The plan has been initialised with capacities >= now's; the state likewise.
+ * core/decide.c. The whole of core: account, then place. prev NULL: books are empty and residency
+ * is not known, work is still moved off the main container. prev and now have passed
+ * cl_snapshot_check; params cl_params_check. The plan has been initialised with capacities >=
+ * now's; the state likewise.
  */
-void cl_decide(const struct cl_snapshot *prev, const struct cl_snapshot *now, const struct cl_params *params,
-	       struct cl_state *state, struct cl_plan *ret_plan);
+void cl_decide(const struct cl_snapshot *prev, const struct cl_snapshot *now,
+	       const struct cl_params *params, struct cl_state *state, struct cl_plan *ret_plan);
 
 /* The main container's CPUs on this host: params.main_cpus, or what core picks. */
-void cl_main_cpus(const struct cl_snapshot *now, const struct cl_params *params, struct cl_cpuset *ret_set);
+void cl_main_cpus(const struct cl_snapshot *now, const struct cl_params *params,
+		  struct cl_cpuset *ret_set);
 
 #endif

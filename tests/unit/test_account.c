@@ -22,7 +22,7 @@ static void parts_and_gap(void **state)
 	struct world_thread *other = world_work(&w, -1, CL_WORK_THREAD, "0-3");
 
 	world_tick(&w, 0);
-	assert_int_equal(w.plan->books.span_ns, 0);	/* no earlier snapshot: nothing is claimed */
+	assert_int_equal(w.plan->books.span_ns, 0); /* no earlier snapshot: nothing is claimed */
 	assert_int_equal(w.plan->books.busy_ns, 0);
 	vcpu->cpu_ns += S / 2;
 	io->cpu_ns += S / 4;
@@ -38,13 +38,14 @@ static void parts_and_gap(void **state)
 	assert_int_equal(b->host_ns, S / 4);
 	assert_int_equal(b->main_ns, S / 10);
 	assert_int_equal(b->unattributed_ns, S / 50 + S / 100);
-	assert_int_equal(b->gap_ns, -(int64_t)(S / 25));	/* busy time that no part explains */
+	assert_int_equal(b->gap_ns, -(int64_t)(S / 25)); /* busy time that no part explains */
 	assert_true(b->main_measured);
 	assert_int_equal(w.plan->guest_books[0].kind_ns[CL_WORK_IOTHREAD], S / 4);
 	assert_true(w.plan->guest_books[0].counted);
 }
 
-/* Where classes are not measured the rest is unattributed, and nothing is claimed for the main container. */
+/* Where classes are not measured the rest is unattributed, and nothing is claimed for the main
+ * container. */
 static void without_classes(void **state)
 {
 	world_init(&w, 4, 1);
@@ -157,16 +158,35 @@ static void guest_that_came(void **state)
 	io->cpu_ns = S / 7;
 	world_tick(&w, 0);
 	assert_int_equal(w.plan->books.host_ns, S / 7);
-	assert_false(w.plan->guest_books[0].counted);	/* sorted by uuid: the second guest is first */
+	assert_false(
+		w.plan->guest_books[0].counted); /* sorted by uuid: the second guest is first */
 	assert_true(w.plan->guest_books[1].counted);
+}
+
+/* Threads that came and went are charged to their guest, and newborns only once. */
+static void reaped_threads(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_work(&w, g, CL_WORK_IOTHREAD, "1-3");
+	world_tick(&w, 0);
+	struct world_thread *young = world_work(&w, g, CL_WORK_WORKER, "1-3");
+
+	young->cpu_ns = S / 10;
+	w.reaped_ns[g] = S / 10 + S / 4; /* the newborn's first stretch, and one that is gone */
+	world_tick(&w, 0);
+	assert_int_equal(w.plan->books.host_ns, S / 10 + S / 4);
+	assert_int_equal(w.plan->guest_books[0].kind_ns[CL_WORK_WORKER], S / 10);
+	assert_int_equal(w.plan->guest_books[0].kind_ns[CL_WORK_HELPER], S / 4);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_teardown(name, teardown)
-		T(parts_and_gap), T(without_classes), T(main_share_by_mask), T(far_share), T(odd_counters),
-		T(runs_say_where), T(guest_that_came),
+		T(parts_and_gap), T(without_classes), T(main_share_by_mask), T(far_share),
+		T(odd_counters),  T(runs_say_where),  T(guest_that_came),    T(reaped_threads),
 	};
 
 	return cmocka_run_group_tests_name("account", tests, NULL, NULL);

@@ -6,7 +6,8 @@
 
 static void round_trip(void **state)
 {
-	static const char *const lists[] = { "", "0", "0-1", "1,3", "0-3,8,10-11", "4095", "0-4095", "63-64" };
+	static const char *const lists[] = { "",     "0",      "0-1",  "1,3", "0-3,8,10-11",
+					     "4095", "0-4095", "63-64" };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		struct cl_cpuset set;
@@ -31,8 +32,19 @@ static void odd_spellings(void **state)
 
 static void refused(void **state)
 {
-	static const char *const lists[] = { "a", "1-", "-1", "3-1", "4096", "0-4096", "1,,2", "1,", ",1", "1 2",
-					     "99999999999999999999", "0x1", "1-2-3" };
+	static const char *const lists[] = { "a",
+					     "1-",
+					     "-1",
+					     "3-1",
+					     "4096",
+					     "0-4096",
+					     "1,,2",
+					     "1,",
+					     ",1",
+					     "1 2",
+					     "99999999999999999999",
+					     "0x1",
+					     "1-2-3" };
 	struct cl_cpuset set;
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
@@ -59,7 +71,8 @@ static void algebra(void **state)
 	c = a;
 	cl_cpuset_and(&c, &b);
 	assert_int_equal(cl_cpuset_count(&c), 11);
-	assert_true(cl_cpuset_subset(&c, &a) && cl_cpuset_subset(&c, &b) && cl_cpuset_meets(&a, &b));
+	assert_true(cl_cpuset_subset(&c, &a) && cl_cpuset_subset(&c, &b) &&
+		    cl_cpuset_meets(&a, &b));
 	cl_cpuset_andnot(&a, &b);
 	assert_false(cl_cpuset_meets(&a, &b));
 	cl_cpuset_or(&a, &b);
@@ -90,8 +103,9 @@ static void uuids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(odd_spellings), cmocka_unit_test(refused),
-		cmocka_unit_test(short_buffer), cmocka_unit_test(algebra), cmocka_unit_test(uuids),
+		cmocka_unit_test(round_trip), cmocka_unit_test(odd_spellings),
+		cmocka_unit_test(refused),    cmocka_unit_test(short_buffer),
+		cmocka_unit_test(algebra),    cmocka_unit_test(uuids),
 	};
 
 	return cmocka_run_group_tests_name("cpuset", tests, NULL, NULL);

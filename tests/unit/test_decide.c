@@ -10,10 +10,12 @@ static unsigned pick(unsigned *r, unsigned n)
 	return (unsigned)rand_r(r) % n;
 }
 
-/* A random host: 1 to 4 nodes, up to 16 CPUs, a few guests, threads free, pinned or in another manager's group. */
+/* A random host: 1 to 4 nodes, up to 16 CPUs, a few guests, threads free, pinned or in another
+ * manager's group. */
 static void random_world(unsigned *r)
 {
-	static const uint32_t shapes[][2] = { { 1, 1 }, { 2, 1 }, { 4, 1 }, { 4, 2 }, { 8, 2 }, { 16, 4 } };
+	static const uint32_t shapes[][2] = { { 1, 1 }, { 2, 1 }, { 4, 1 },
+					      { 4, 2 }, { 8, 2 }, { 16, 4 } };
 	unsigned shape = pick(r, 6);
 	char all[16];
 
@@ -35,8 +37,9 @@ static void random_world(unsigned *r)
 			char one[16];
 
 			snprintf(one, sizeof(one), "%u", pick(r, w.cpus));
-			struct world_thread *t = world_work(&w, g, (enum cl_work_kind)pick(r, CL_WORK_KIND_COUNT),
-							    pick(r, 6) ? all : one);
+			struct world_thread *t =
+				world_work(&w, g, (enum cl_work_kind)pick(r, CL_WORK_KIND_COUNT),
+					   pick(r, 6) ? all : one);
 
 			t->cpu = pick(r, w.cpus);
 			t->bound = pick(r, 10) == 0;
@@ -59,8 +62,9 @@ static void wander(unsigned *r)
 
 static bool same_object(const struct cl_action *a, const struct cl_action *b)
 {
-	return a->object.thread.tid == b->object.thread.tid && a->object.thread.start == b->object.thread.start &&
-	       a->object.irq == b->object.irq && a->object.group.tag == b->object.group.tag &&
+	return a->object.thread.tid == b->object.thread.tid &&
+	       a->object.thread.start == b->object.thread.start && a->object.irq == b->object.irq &&
+	       a->object.group.tag == b->object.group.tag &&
 	       a->object.group.node.v == b->object.group.node.v &&
 	       cl_uuid_compare(&a->object.group.guest, &b->object.group.guest) == 0;
 }
@@ -75,7 +79,8 @@ static void check_plan(void)
 		const struct cl_action *a = &p->actions[i];
 
 		if (i > 0)
-			assert_true(cl_action_kind_phase(p->actions[i - 1].kind) <= cl_action_kind_phase(a->kind));
+			assert_true(cl_action_kind_phase(p->actions[i - 1].kind) <=
+				    cl_action_kind_phase(a->kind));
 		for (uint32_t j = 0; j < i; j++)
 			assert_false(same_object(a, &p->actions[j]));
 		assert_int_not_equal(a->why.code, CL_REASON_NONE);
@@ -93,8 +98,9 @@ static void check_plan(void)
 		bool acted = false;
 
 		for (uint32_t j = 0; j < p->n.actions; j++)
-			acted = acted || (p->actions[j].kind == CL_ACTION_THREAD_PLACE &&
-					  p->actions[j].object.thread.tid == w.now->works[i].thread.tid);
+			acted = acted ||
+				(p->actions[j].kind == CL_ACTION_THREAD_PLACE &&
+				 p->actions[j].object.thread.tid == w.now->works[i].thread.tid);
 		if (w.now->works[i].guest.v != CL_NONE)
 			assert_true(acted || v->left.code != CL_REASON_NONE);
 		assert_false(v->left.code == CL_REASON_FOREIGN && acted);
@@ -117,7 +123,8 @@ static void invariants(void **state)
 	}
 }
 
-/* Where vCPUs stay and loads are steady the plans end: closer does not move things about for ever. */
+/* Where vCPUs stay and loads are steady the plans end: closer does not move things about for ever.
+ */
 static void settles(void **state)
 {
 	for (unsigned seed = 1; seed <= 100; seed++) {
@@ -178,7 +185,9 @@ static void same_seed_same_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(invariants), cmocka_unit_test(settles), cmocka_unit_test(same_seed_same_bytes),
+		cmocka_unit_test(invariants),
+		cmocka_unit_test(settles),
+		cmocka_unit_test(same_seed_same_bytes),
 	};
 
 	return cmocka_run_group_tests_name("decide", tests, NULL, NULL);

@@ -57,13 +57,27 @@ static void units(void **state)
 
 static void refused_and_unchanged(void **state)
 {
-	static const struct { const char *name, *value; int code; } bad[] = {
-		{ "intervall", "1s", -ENOENT }, { "interval", "", -EINVAL }, { "interval", "fast", -EINVAL },
-		{ "interval", "1 s", -EINVAL }, { "interval", "-1s", -EINVAL }, { "interval", "1s2", -EINVAL },
-		{ "interval", "1ns", -ERANGE }, { "interval", "2h", -ERANGE }, { "interval", "0.0000000001s", -EINVAL },
-		{ "interval", "99999999999999999999999h", -ERANGE }, { "moves", "0", -ERANGE },
-		{ "moves", "1.5", -EINVAL }, { "place_floor", "101%", -ERANGE }, { "containers", "maybe", -EINVAL },
-		{ "main_cpus", "", -EINVAL }, { "main_cpus", "3-1", -EINVAL }, { "main_cpus", "9999", -EINVAL },
+	static const struct {
+		const char *name, *value;
+		int code;
+	} bad[] = {
+		{ "intervall", "1s", -ENOENT },
+		{ "interval", "", -EINVAL },
+		{ "interval", "fast", -EINVAL },
+		{ "interval", "1 s", -EINVAL },
+		{ "interval", "-1s", -EINVAL },
+		{ "interval", "1s2", -EINVAL },
+		{ "interval", "1ns", -ERANGE },
+		{ "interval", "2h", -ERANGE },
+		{ "interval", "0.0000000001s", -EINVAL },
+		{ "interval", "99999999999999999999999h", -ERANGE },
+		{ "moves", "0", -ERANGE },
+		{ "moves", "1.5", -EINVAL },
+		{ "place_floor", "101%", -ERANGE },
+		{ "containers", "maybe", -EINVAL },
+		{ "main_cpus", "", -EINVAL },
+		{ "main_cpus", "3-1", -EINVAL },
+		{ "main_cpus", "9999", -EINVAL },
 	};
 	struct cl_params p, before;
 
@@ -96,8 +110,11 @@ static void relations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults_are_sound), cmocka_unit_test(text_round_trip), cmocka_unit_test(units),
-		cmocka_unit_test(refused_and_unchanged), cmocka_unit_test(relations),
+		cmocka_unit_test(defaults_are_sound),
+		cmocka_unit_test(text_round_trip),
+		cmocka_unit_test(units),
+		cmocka_unit_test(refused_and_unchanged),
+		cmocka_unit_test(relations),
 	};
 
 	return cmocka_run_group_tests_name("params", tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where work is placed, and why: each situation that an operator's host can be in, as a small world. */
+/* Where work is placed, and why: each situation that an operator's host can be in, as a small
+ * world. */
 #include "unit.h"
 #include "world.h"
 
@@ -16,7 +17,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Two CPUs on one node, vCPUs that move about: everything off CPU 0, which is the main container's. */
+/* Two CPUs on one node, vCPUs that move about: everything off CPU 0, which is the main container's.
+ */
 static void one_node_host(void **state)
 {
 	world_init(&w, 2, 1);
@@ -44,7 +46,8 @@ static void one_node_host(void **state)
 	assert_int_equal(w.plan->books.main_part_ns, 0);
 }
 
-/* A vCPU that stays where it is draws its work to its CPU; evidence and residency are in the reason. */
+/* A vCPU that stays where it is draws its work to its CPU; evidence and residency are in the
+ * reason. */
 static void beside_busiest_vcpu(void **state)
 {
 	world_init(&w, 8, 2);
@@ -76,11 +79,12 @@ static void pinned_vcpu_needs_no_history(void **state)
 	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
 
 	world_run(&w, 1, 10);
-	world_run(&w, 7, 10);	/* past hold */
+	world_run(&w, 7, 10); /* past hold */
 	assert_string_equal(io->mask, "2");
 }
 
-/* More queues than vCPUs: a queue whose vCPU is there follows it; one whose vCPU is not, the busiest. */
+/* More queues than vCPUs: a queue whose vCPU is there follows it; one whose vCPU is not, the
+ * busiest. */
 static void fewer_vcpus_than_queues(void **state)
 {
 	world_init(&w, 4, 1);
@@ -94,7 +98,7 @@ static void fewer_vcpus_than_queues(void **state)
 		q[i]->queue_vcpu = i;
 	}
 	world_run(&w, 2, 10);
-	v0->cpu_ns += CL_NS_PER_S / 2;	/* the busiest */
+	v0->cpu_ns += CL_NS_PER_S / 2; /* the busiest */
 	world_run(&w, 8, 10);
 	world_tick(&w, 10);
 	assert_string_equal(q[0]->mask, "1");
@@ -124,11 +128,12 @@ static void vcpu_on_main_cpu(void **state)
 	assert_int_equal(why->number[2], 10);
 }
 
-/* SMT: the sibling of the main CPU is the main container's too; a sibling is nearer than its node. */
+/* SMT: the sibling of the main CPU is the main container's too; a sibling is nearer than its node.
+ */
 static void smt_siblings(void **state)
 {
 	world_init(&w, 8, 1);
-	w.cores_per_node = 4;	/* siblings: 0,4 1,5 2,6 3,7 */
+	w.cores_per_node = 4; /* siblings: 0,4 1,5 2,6 3,7 */
 	int g = world_guest(&w, 1);
 
 	world_vcpu(&w, g, 0, 1, "1");
@@ -143,7 +148,8 @@ static void smt_siblings(void **state)
 	assert_int_equal(cl_param_set(&w.params, "main-cpus", "0-1"), 0);
 	world_apply(&w);
 	world_run(&w, 8, 10);
-	assert_string_equal(io->mask, "5");	/* CPU 1 is taken; 5 is its sibling, 2 only its neighbour */
+	assert_string_equal(io->mask,
+			    "5"); /* CPU 1 is taken; 5 is its sibling, 2 only its neighbour */
 }
 
 static void no_secondary_cpu(void **state)
@@ -230,7 +236,7 @@ static void guest_spans_nodes(void **state)
 	free((char *)(uintptr_t)w.threads[1].mask);
 	w.threads[0].mask = strdup("0-7");
 	w.threads[1].mask = strdup("0-7");
-	for (int i = 0; i < 30; i++) {	/* both vCPUs wander */
+	for (int i = 0; i < 30; i++) { /* both vCPUs wander */
 		w.threads[0].cpu = (uint32_t)i % 8;
 		w.threads[1].cpu = (uint32_t)(i + 3) % 8;
 		world_tick(&w, 10);
@@ -264,10 +270,11 @@ static void outside_by_contribution(void **state)
 		if (loop->mask[0] != before) {
 			before = loop->mask[0];
 			moves++;
-			assert_int_equal(world_verdict(&w, loop)->placed.code, CL_REASON_LEAST_CONTRIBUTED);
+			assert_int_equal(world_verdict(&w, loop)->placed.code,
+					 CL_REASON_LEAST_CONTRIBUTED);
 		}
 	}
-	assert_true(moves >= 2);	/* it alternates, and does not flutter */
+	assert_true(moves >= 2); /* it alternates, and does not flutter */
 	assert_true(moves <= 8);
 }
 
@@ -293,6 +300,42 @@ static void overcommitted_cpu(void **state)
 	assert_int_equal(world_verdict(&w, io)->placed.code, CL_REASON_CROWDED);
 }
 
+/* A vCPU that is busy, and nobody knows where: no evidence, and nothing to fall over. */
+static void vcpu_nowhere(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, CL_NONE, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 10, 30);
+	assert_string_equal(io->mask, "1-3");
+}
+
+/* "The guest's CPUs" are no widening where they are the one that work waits for already. */
+static void crowded_on_the_guests_only_cpu(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
+
+	world_run(&w, 8, 40);
+	assert_string_equal(io->mask, "2");
+	for (int i = 0; i < 12; i++) {
+		io->wait_ns += CL_NS_PER_S / 2;
+		world_tick(&w, 40);
+		const struct cl_action *a = world_action(&w, io);
+
+		if (a)
+			assert_string_equal(world_cpus(&w, a->to.mask), "1-3");
+		world_apply(&w);
+	}
+	assert_string_equal(io->mask, "1-3");
+}
+
 static void management_on_most_memory(void **state)
 {
 	world_init(&w, 8, 2);
@@ -307,144 +350,6 @@ static void management_on_most_memory(void **state)
 	assert_string_equal(world_cpus(&w, world_action(&w, mig)->to.mask), "7");
 	assert_int_equal(world_action(&w, mig)->why.code, CL_REASON_HOME_MANAGEMENT);
 	assert_int_equal(world_action(&w, mig)->why.number[0], 1);
-}
-
-/* Somebody's mask is left, reported, and taken only when adopted; then undone by them, it is default again. */
-static void foreign_mask(void **state)
-{
-	world_init(&w, 4, 1);
-	int g = world_guest(&w, 1);
-
-	world_vcpu(&w, g, 0, 2, "2");
-	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0,3");
-
-	world_run(&w, 5, 10);
-	assert_string_equal(io->mask, "0,3");
-	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_FOREIGN);
-	assert_true(cl_state_adopt_thread(w.state, io->id));
-	world_run(&w, 2, 10);
-	assert_string_equal(io->mask, "2");
-}
-
-static void foreign_change_after_placement(void **state)
-{
-	world_init(&w, 4, 1);
-	int g = world_guest(&w, 1);
-
-	world_vcpu(&w, g, 0, 2, "2");
-	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
-
-	world_run(&w, 8, 10);
-	assert_string_equal(io->mask, "2");
-	free((char *)(uintptr_t)io->mask);
-	io->mask = strdup("3");
-	world_tick(&w, 10);
-	assert_non_null(world_action(&w, io));
-	assert_int_equal(world_action(&w, io)->kind, CL_ACTION_THREAD_RELEASE);
-	assert_int_equal(cl_plan_changes(w.plan), 0);
-	world_apply(&w);
-	/* Although it sits in a container of ours it is not taken for inherited. */
-	world_run(&w, 20, 10);
-	assert_string_equal(io->mask, "3");
-	assert_int_equal(w.plan->n.actions, 0);
-}
-
-/* Another manager's cgroup: the thread stays in it and inside its CPUs. */
-static void foreign_group(void **state)
-{
-	world_init(&w, 4, 1);
-	int g = world_guest(&w, 1);
-
-	world_vcpu(&w, g, 0, 2, "2");
-	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
-
-	w.groups[0] = strdup("/machine/qemu-1/emulator");
-	w.group_cpus[0] = strdup("0,3");
-	w.group_count = 1;
-	free((char *)(uintptr_t)io->group);
-	free((char *)(uintptr_t)io->mask);
-	io->group = strdup("/machine/qemu-1/emulator");
-	io->mask = strdup("0,3");
-	world_run(&w, 8, 10);
-	assert_string_equal(io->group, "/machine/qemu-1/emulator");
-	assert_string_equal(io->mask, "3");
-}
-
-/* Guests come and go: placed at the first tick, forgotten with its containers. */
-static void come_and_go(void **state)
-{
-	world_init(&w, 4, 1);
-	int g = world_guest(&w, 1);
-
-	world_vcpu(&w, g, 0, 2, "2");
-	struct world_thread *old = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
-
-	world_run(&w, 3, 10);
-	assert_int_equal(w.group_count, 2);
-	int h = world_guest(&w, 1);
-	struct world_thread *io = world_work(&w, h, CL_WORK_IOTHREAD, "0-3");
-
-	world_tick(&w, 10);
-	assert_non_null(world_action(&w, io));
-	world_apply(&w);
-	assert_int_equal(w.group_count, 3);
-	w.guest_gone[g] = true;
-	world_run(&w, 1, 10);
-	assert_int_equal(w.group_count, 2);
-	assert_int_equal(w.state->n.guests, 1);
-	assert_int_equal(w.state->n.works, 1);
-	/* The same guest again, with a new process. */
-	old->id.start += 1000;
-	free((char *)(uintptr_t)old->group);
-	free((char *)(uintptr_t)old->mask);
-	old->group = strdup("/");
-	old->mask = strdup("0-3");
-	w.guest_gone[g] = false;
-	world_run(&w, 1, 10);
-	assert_int_equal(w.group_count, 3);
-}
-
-/* A worker born of a placed iothread inherits its mask and is closer's; a hot-plugged vCPU is given back. */
-static void newborns(void **state)
-{
-	world_init(&w, 4, 1);
-	int g = world_guest(&w, 1);
-
-	world_vcpu(&w, g, 0, 2, "0-3");
-	struct world_thread *io = world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
-
-	world_run(&w, 40, 10);
-	assert_string_equal(io->mask, "2");
-	struct world_thread *worker = world_work(&w, g, CL_WORK_WORKER, io->mask);
-	struct world_thread *vcpu = world_vcpu(&w, g, 1, 2, io->mask);
-
-	free((char *)(uintptr_t)worker->group);
-	free((char *)(uintptr_t)vcpu->group);
-	worker->group = strdup(io->group);
-	vcpu->group = strdup(io->group);
-	world_tick(&w, 10);
-	assert_int_equal(world_verdict(&w, worker)->left.code, CL_REASON_IN_PLACE);
-	assert_int_equal(world_action(&w, vcpu)->kind, CL_ACTION_VCPU_RESTORE);
-	world_apply(&w);
-	assert_string_equal(vcpu->mask, "0-3");
-	assert_string_equal(vcpu->group, "/");
-	world_tick(&w, 10);
-	assert_null(world_action(&w, vcpu));
-}
-
-/* An operator who pins a vCPU to the CPU of its work is left alone. */
-static void operator_pins_vcpu_alike(void **state)
-{
-	world_init(&w, 4, 1);
-	int g = world_guest(&w, 1);
-	struct world_thread *vcpu = world_vcpu(&w, g, 0, 2, "0-3");
-
-	world_work(&w, g, CL_WORK_IOTHREAD, "0-3");
-	world_run(&w, 40, 10);
-	free((char *)(uintptr_t)vcpu->mask);
-	vcpu->mask = strdup("2");
-	world_run(&w, 5, 10);
-	assert_string_equal(vcpu->mask, "2");
 }
 
 static void refused_backs_off(void **state)
@@ -465,7 +370,7 @@ static void refused_backs_off(void **state)
 			assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_BACKOFF);
 		}
 	}
-	assert_in_range(tries, 3, 5);	/* at 0, 5, 15, 35 s */
+	assert_in_range(tries, 3, 5); /* at 0, 5, 15, 35 s */
 }
 
 static void small_work_is_left(void **state)
@@ -479,7 +384,7 @@ static void small_work_is_left(void **state)
 	v->cpu_ns += CL_NS_PER_S;
 	world_run(&w, 1, 0);
 	world_tick(&w, 0);
-	assert_string_equal(io->mask, "1-3");	/* placed once, off the main container */
+	assert_string_equal(io->mask, "1-3"); /* placed once, off the main container */
 	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_SMALL);
 }
 
@@ -493,7 +398,7 @@ static void moves_are_bounded(void **state)
 
 	for (int i = 0; i < 8; i++)
 		io[i] = world_work(&w, g, CL_WORK_IOTHREAD, "0-7");
-	world_run(&w, 16, 10);	/* moved, and past hold again */
+	world_run(&w, 16, 10); /* moved, and past hold again */
 	assert_string_equal(io[7]->mask, "2");
 	cl_param_set(&w.params, "moves", "3");
 	free((char *)(uintptr_t)v->mask);
@@ -541,7 +446,8 @@ static void masks_alone(void **state)
 	assert_string_equal(io->mask, "1-3");
 }
 
-/* Other CPUs for the main container: containers widen first, then threads move, then containers narrow. */
+/* Other CPUs for the main container: containers widen first, then threads move, then containers
+ * narrow. */
 static void main_container_moves(void **state)
 {
 	world_init(&w, 4, 1);
@@ -560,45 +466,37 @@ static void main_container_moves(void **state)
 	assert_string_equal(io->mask, "0-2");
 	world_tick(&w, 10);
 	assert_int_equal(w.plan->actions[0].kind, CL_ACTION_GROUP_NARROW);
-	assert_int_equal(w.plan->actions[0].object.group.tag, CL_GROUP_GUEST);	/* children first */
+	assert_int_equal(w.plan->actions[0].object.group.tag, CL_GROUP_GUEST); /* children first */
 	world_apply(&w);
 	world_tick(&w, 10);
 	assert_int_equal(w.plan->n.actions, 0);
-}
-
-/* After a restart the journal says what is closer's. */
-static void owned_by_journal(void **state)
-{
-	struct cl_uuid nobody = { 0 };
-	struct cl_cpuset set;
-
-	world_init(&w, 4, 1);
-	int g = world_guest(&w, 1);
-
-	world_vcpu(&w, g, 0, 2, "2");
-	struct world_thread *a = world_work(&w, g, CL_WORK_IOTHREAD, "3");
-	struct world_thread *b = world_work(&w, g, CL_WORK_IOTHREAD, "3");
-
-	cl_cpuset_parse("3", 1, &set);
-	assert_true(cl_state_own_thread(w.state, &nobody, a->id, cl_cpuset_hash(&set)));
-	assert_true(cl_state_own_thread(w.state, &nobody, b->id, 0));	/* somebody had taken it over */
-	world_run(&w, 8, 10);
-	assert_string_equal(a->mask, "2");
-	assert_string_equal(b->mask, "3");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(one_node_host), T(beside_busiest_vcpu), T(pinned_vcpu_needs_no_history),
-		T(fewer_vcpus_than_queues), T(vcpu_on_main_cpu), T(smt_siblings), T(no_secondary_cpu),
-		T(vcpu_far_from_home), T(home_without_secondary_cpu), T(guest_spans_nodes),
-		T(outside_by_contribution), T(overcommitted_cpu), T(management_on_most_memory),
-		T(foreign_mask), T(foreign_change_after_placement), T(foreign_group), T(come_and_go),
-		T(newborns), T(operator_pins_vcpu_alike), T(refused_backs_off), T(small_work_is_left),
-		T(moves_are_bounded), T(stale_bound_and_impossible), T(masks_alone),
-		T(main_container_moves), T(owned_by_journal),
+		T(one_node_host),
+		T(beside_busiest_vcpu),
+		T(pinned_vcpu_needs_no_history),
+		T(fewer_vcpus_than_queues),
+		T(vcpu_on_main_cpu),
+		T(smt_siblings),
+		T(no_secondary_cpu),
+		T(vcpu_far_from_home),
+		T(home_without_secondary_cpu),
+		T(guest_spans_nodes),
+		T(outside_by_contribution),
+		T(overcommitted_cpu),
+		T(vcpu_nowhere),
+		T(crowded_on_the_guests_only_cpu),
+		T(management_on_most_memory),
+		T(refused_backs_off),
+		T(small_work_is_left),
+		T(moves_are_bounded),
+		T(stale_bound_and_impossible),
+		T(masks_alone),
+		T(main_container_moves),
 	};
 
 	return cmocka_run_group_tests_name("place", tests, NULL, NULL);

@@ -43,7 +43,7 @@ static void fill(unsigned seed)
 		struct cl_guest *guest = cl_snapshot_add_guests(snap);
 		char name[32];
 
-		guest->id.b[0] = (uint8_t)(g * 37);	/* distinct: 37 is odd */
+		guest->id.b[0] = (uint8_t)(g * 37); /* distinct: 37 is odd */
 		snprintf(name, sizeof(name), "g%u", g);
 		guest->name = cl_snapshot_text(snap, name);
 		struct cl_group *group = cl_snapshot_add_groups(snap);
@@ -89,17 +89,21 @@ static void sorting_keeps_meaning(void **state)
 				assert_int_equal(w->cpu_ns, CL_NONE);
 				continue;
 			}
-			/* what was guest number n when it was appended still is: its name says so */
+			/* what was guest number n when it was appended still is: its name says so
+			 */
 			char name[32];
 
 			of_guests++;
 			snprintf(name, sizeof(name), "g%u", (uint32_t)w->cpu_ns);
-			assert_string_equal(cl_snapshot_str(snap, snap->guests[w->guest.v].name), name);
+			assert_string_equal(cl_snapshot_str(snap, snap->guests[w->guest.v].name),
+					    name);
 			assert_int_equal(cl_uuid_compare(&snap->groups[w->group.v].guest,
-							 &snap->guests[w->guest.v].id), 0);
+							 &snap->guests[w->guest.v].id),
+					 0);
 		}
 		for (uint32_t i = 0; i < snap->n.runs; i++)
-			assert_int_equal(snap->runs[i].ns, snap->works[snap->runs[i].work.v].thread.tid);
+			assert_int_equal(snap->runs[i].ns,
+					 snap->works[snap->runs[i].work.v].thread.tid);
 		for (uint32_t g = 0; g < snap->n.guests; g++)
 			of_guests -= snap->guests[g].work_count;
 		assert_int_equal(of_guests, 0);
@@ -135,7 +139,8 @@ static void over_capacity_is_counted(void **state)
 
 	memset(big, 'x', CL_PATH_MAX * 2);
 	big[CL_PATH_MAX * 2 - 1] = '\0';
-	assert_int_equal(strlen(cl_snapshot_str(snap, cl_snapshot_text(snap, big))), CL_PATH_MAX - 1);
+	assert_int_equal(strlen(cl_snapshot_str(snap, cl_snapshot_text(snap, big))),
+			 CL_PATH_MAX - 1);
 	while (snap->dropped.text == 0)
 		cl_snapshot_text(snap, big);
 	assert_true(snap->n.text <= snap->cap.text);
@@ -162,7 +167,8 @@ static void faults_are_found(void **state)
 	EXPECT(INDEX, snap->guests[0].home = 2);
 	EXPECT(INDEX, snap->runs[0].cpu.v = 4);
 	EXPECT(INDEX, snap->vcpus[0].guest.v = CL_NONE);
-	EXPECT(ORDER, snap->works[1].thread = snap->works[0].thread; snap->works[1].guest = snap->works[0].guest);
+	EXPECT(ORDER, snap->works[1].thread = snap->works[0].thread;
+	       snap->works[1].guest = snap->works[0].guest);
 	EXPECT(ORDER, snap->guests[1].id = snap->guests[0].id);
 	EXPECT(TEXT, snap->guests[0].name.at = snap->n.text);
 	EXPECT(TEXT, snap->text[snap->n.text - 1] = 'x');
@@ -187,7 +193,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(sorting_keeps_meaning), T(masks_are_interned), T(over_capacity_is_counted), T(faults_are_found),
+		T(sorting_keeps_meaning),
+		T(masks_are_interned),
+		T(over_capacity_is_counted),
+		T(faults_are_found),
 	};
 
 	return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);

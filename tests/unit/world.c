@@ -56,14 +56,19 @@ static struct world_thread *add_thread(struct world *w, int guest, const char *m
 	assert(w->thread_count < WORLD_MAX);
 	struct world_thread *t = &w->threads[w->thread_count];
 
-	*t = (struct world_thread){ .guest = guest, .vcpu = -1, .kind = CL_WORK_THREAD,
-				    .id = { 1000 + w->thread_count * 7 % 64, 5000 }, .mask = strdup(mask),
-				    .group = strdup("/"), .queue_vcpu = CL_NONE };
+	*t = (struct world_thread){ .guest = guest,
+				    .vcpu = -1,
+				    .kind = CL_WORK_THREAD,
+				    .id = { 1000 + w->thread_count * 7 % 64, 5000 },
+				    .mask = strdup(mask),
+				    .group = strdup("/"),
+				    .queue_vcpu = CL_NONE };
 	w->thread_count++;
 	return t;
 }
 
-struct world_thread *world_vcpu(struct world *w, int guest, int index, uint32_t cpu, const char *mask)
+struct world_thread *world_vcpu(struct world *w, int guest, int index, uint32_t cpu,
+				const char *mask)
 {
 	struct world_thread *t = add_thread(w, guest, mask);
 
@@ -72,7 +77,8 @@ struct world_thread *world_vcpu(struct world *w, int guest, int index, uint32_t 
 	return t;
 }
 
-struct world_thread *world_work(struct world *w, int guest, enum cl_work_kind kind, const char *mask)
+struct world_thread *world_work(struct world *w, int guest, enum cl_work_kind kind,
+				const char *mask)
 {
 	struct world_thread *t = add_thread(w, guest, mask);
 
@@ -94,8 +100,8 @@ static void all_cpus(const struct world *w, char *buf, size_t size)
 	snprintf(buf, size, "0-%u", w->cpus - 1);
 }
 
-static struct cl_group_ix group_of(const struct world *w, struct cl_snapshot *snap, const char *path,
-				   const char *cpus)
+static struct cl_group_ix group_of(const struct world *w, struct cl_snapshot *snap,
+				   const char *path, const char *cpus)
 {
 	char all[16];
 
@@ -117,7 +123,8 @@ static struct cl_group_ix group_of(const struct world *w, struct cl_snapshot *sn
 	return (struct cl_group_ix){ snap->n.groups - 1 };
 }
 
-static void observe_threads(const struct world *w, struct cl_snapshot *snap, const uint32_t *guest_at)
+static void observe_threads(const struct world *w, struct cl_snapshot *snap,
+			    const uint32_t *guest_at)
 {
 	for (int i = 0; i < w->thread_count; i++) {
 		const struct world_thread *t = &w->threads[i];
@@ -174,7 +181,9 @@ static void observe(struct world *w, struct cl_snapshot *snap)
 
 		cpu->online = true;
 		cpu->node.v = c / per_node;
-		cpu->core = w->cores_per_node ? cpu->node.v * w->cores_per_node + c % w->cores_per_node : c;
+		cpu->core = w->cores_per_node
+				    ? cpu->node.v * w->cores_per_node + c % w->cores_per_node
+				    : c;
 		cpu->busy_ns = c == 0 ? w->busy_ns : 0;
 		cpu->main_ns = c == 0 ? w->main_ns : 0;
 		cpu->kernel_ns = c == 0 ? w->kernel_ns : 0;
@@ -189,6 +198,7 @@ static void observe(struct world *w, struct cl_snapshot *snap)
 		world_uuid(g, &guest->id);
 		guest->home = w->home[g];
 		guest->home_most.v = w->most[g];
+		guest->reaped_ns = w->reaped_ns[g];
 		guest->read_ns = w->now_ns;
 	}
 	for (int i = 0; i < w->group_count; i++)
@@ -321,7 +331,8 @@ void world_apply(struct world *w)
 const struct cl_verdict *world_verdict(const struct world *w, const struct world_thread *t)
 {
 	for (uint32_t i = 0; i < w->now->n.works; i++)
-		if (w->now->works[i].thread.tid == t->id.tid && w->now->works[i].thread.start == t->id.start)
+		if (w->now->works[i].thread.tid == t->id.tid &&
+		    w->now->works[i].thread.start == t->id.start)
 			return &w->plan->verdicts[i];
 	assert(!"no such work");
 	return NULL;

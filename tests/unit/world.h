@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * world: a small host made of lines, for the tests of core. Guests have a process each; threads are added to
- * them; time is moved by hand. snapshot() of it goes through the same add functions as a real host's.
+ * world: a small host made of lines, for the tests of core. Guests have a process each; threads are
+ * added to them; time is moved by hand. snapshot() of it goes through the same add functions as a
+ * real host's.
  */
 #ifndef CLOSER_TESTS_WORLD_H
 #define CLOSER_TESTS_WORLD_H
@@ -11,34 +12,36 @@
 #define WORLD_MAX 64
 
 struct world_thread {
-	int guest;		/* index, -1: nobody's */
-	int vcpu;		/* vCPU index, or -1: work */
+	int guest; /* index, -1: nobody's */
+	int vcpu;  /* vCPU index, or -1: work */
 	enum cl_work_kind kind;
 	struct cl_tid id;
 	uint32_t cpu;
 	uint64_t cpu_ns, wait_ns;
-	const char *mask;	/* list format */
-	const char *group;	/* path, NULL: none */
+	const char *mask;  /* list format */
+	const char *group; /* path, NULL: none */
 	uint32_t queue_vcpu;
 	bool bound, gone;
 };
 
 struct world {
-	uint32_t cpus, nodes, cores_per_node;	/* CPUs are dealt to nodes in blocks; cores_per_node 0: no SMT */
+	uint32_t cpus, nodes,
+		cores_per_node; /* CPUs are dealt to nodes in blocks; cores_per_node 0: no SMT */
 	uint64_t now_ns;
 	uint32_t can;
 	const char *allowed;
 	struct world_thread threads[WORLD_MAX];
 	int thread_count;
-	uint64_t home[WORLD_MAX];		/* per guest */
+	uint64_t home[WORLD_MAX]; /* per guest */
 	uint32_t most[WORLD_MAX];
+	uint64_t reaped_ns[WORLD_MAX];
 	bool guest_gone[WORLD_MAX];
 	int guest_count;
-	const char *groups[WORLD_MAX];		/* groups that exist besides those of threads: path, cpus */
+	const char *groups[WORLD_MAX]; /* groups that exist besides those of threads: path, cpus */
 	const char *group_cpus[WORLD_MAX];
 	int group_count;
-	uint64_t busy_ns, main_ns, kernel_ns;	/* of CPU 0, cumulative */
-	uint64_t stale_ns;			/* how long ago the threads were read */
+	uint64_t busy_ns, main_ns, kernel_ns; /* of CPU 0, cumulative */
+	uint64_t stale_ns;                    /* how long ago the threads were read */
 
 	struct cl_params params;
 	struct cl_state *state;
@@ -48,11 +51,14 @@ struct world {
 
 void world_init(struct world *w, uint32_t cpus, uint32_t nodes);
 void world_done(struct world *w);
-int world_guest(struct world *w, uint64_t home);			/* its index */
-struct world_thread *world_vcpu(struct world *w, int guest, int index, uint32_t cpu, const char *mask);
-struct world_thread *world_work(struct world *w, int guest, enum cl_work_kind kind, const char *mask);
+int world_guest(struct world *w, uint64_t home); /* its index */
+struct world_thread *world_vcpu(struct world *w, int guest, int index, uint32_t cpu,
+				const char *mask);
+struct world_thread *world_work(struct world *w, int guest, enum cl_work_kind kind,
+				const char *mask);
 void world_uuid(int guest, struct cl_uuid *ret_uuid);
-/* Advances a second, lets each thread run `share` of it (per cent), observes, checks and decides. */
+/* Advances a second, lets each thread run `share` of it (per cent), observes, checks and decides.
+ */
 void world_tick(struct world *w, int share);
 /* The action on this thread, or NULL. */
 const struct cl_action *world_action(const struct world *w, const struct world_thread *t);
