@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Plans, reasons, books and params as JSON, and JSON as text. */
+#include "json_value.h"
+#include "why.h"
+
+#include <string.h>
+
+double cl_share(uint64_t part, uint64_t whole)
+{
+	if (whole == 0)
+		return 0;
+	/*
+	 * half up in integers of a millionth, so that the digits do not depend on a rounding mode
+	 */
+	double millionths = (double)part / (double)whole * 1e6 + 0.5;
+
+	return millionths < 9e15 ? (double)(uint64_t)millionths / 1e6 : millionths / 1e6;
+}
+
+/* ---- plan ---- */
+
+json_t *cl_json_why(const struct cl_why *why)
+{
+	char text[CL_WHY_MAX];
+	json_t *o = json_object(), *numbers = json_array();
+
+	for (size_t i = 0; i < CL_COUNT(why->number); i++)
+		json_array_append_new(numbers, number(why->number[i]));
+	SET(o, "code", json_string(cl_reason_name(why->code)));
+	SET(o, "numbers", complete(numbers, CL_COUNT(why->number)));
+	SET(o, "text", json_string(cl_why_text(why, text, sizeof(text))));
+	return complete(o, 3);
+}
+
+/* As text: "absent", a number, a CPU list; with a container: {"cgroup","cpus"}. */
+static json_t *value_of(const struct cl_snapshot *snap, const struct cl_plan *plan,
+			const struct cl_value *value)
+{
+	json_t *o = json_object();
+
+	switch (value->tag) {
+	case CL_VALUE_ABSENT:
+		SET(o, "present", json_false());
+		return complete(o, 1);
+	case CL_VALUE_INT:
+		SET(o, "number", json_integer((json_int_t)value->number));
+		return complete(o, 1);
+	case CL_VALUE_MASK:
+		SET(o, "cpus", plan_mask_of(plan, value->mask));
+		return complete(o, 1);
+	case CL_VALUE_GROUP:
+	case CL_VALUE_PLACE:
+		SET(o, "cgroup", path_of(snap, &value->group));
+		SET(o, "cpus", plan_mask_of(plan, value->mask));
+		return complete(o, 2);
+	}
+	json_decref(o);
+	return NULL;
+}
+
+static const struct cl_work *work_of(const struct cl_snapshot *snap, struct cl_tid thread)
+{
+	for (uint32_t i = 0; i < snap->n.works; i++)
+		if (snap->works[i].thread.tid == thread.tid &&
+		    snap->works[i].thread.start == thread.start)
+			return &snap->works[i];
+	return NULL;
+}
+
+static json_t *thread_of(const struct cl_snapshot *snap, const struct cl_object *object)
+{
+	json_t *o = json_object();
+	const struct cl_work *work = work_of(snap, object->thread);
+
+	SET(o, "tid", json_integer((json_int_t)object->thread.tid));
+	SET(o, "start", number(object->thread.start));
+	SET(o, "name", work ? escaped(work->name) : json_null());
+	SET(o, "kind", work ? json_string(cl_work_kind_name(work->kind)) : json_null());
+	return complete(o, 4);
+}
+
+static json_t *irq_of(const struct cl_snapshot *snap, uint32_t irq)
+{
+	json_t *o = json_object();
+	json_t *name = NULL;
+
+	for (uint32_t i = 0; i < snap->n.irqs && !name; i++)
+		if (snap->irqs[i].number == irq)
+			name = text_of(snap, snap->irqs[i].name);
+	SET(o, "irq", json_integer((json_int_t)irq));
+	SET(o, "name", name ? name : json_null());
+	return complete(o, 2);
+}
+
+static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action *action)
+{
+	json_t *o;
+
+	switch (action->kind) {
+	case CL_ACTION_GROUP_CREATE:
+	case CL_ACTION_GROUP_WIDEN:
+	case CL_ACTION_GROUP_NARROW:
+	case CL_ACTION_GROUP_REMOVE:
+		o = json_object();
+		SET(o, "cgroup", path_of(snap, &action->object.group));
+		return complete(o, 1);
+	case CL_ACTION_VCPU_RESTORE:
+	case CL_ACTION_THREAD_PLACE:
+	case CL_ACTION_THREAD_RELEASE:
+		return thread_of(snap, &action->object);
+	case CL_ACTION_IRQ_PLACE:
+	case CL_ACTION_IRQ_RELEASE:
+		return irq_of(snap, action->object.irq);
+	case CL_ACTION_KIND_COUNT:
+		break;
+	}
+	return NULL;
+}
+
+static const char *phase_name(enum cl_phase phase)
+{
+	static const char *const names[] = {
+		[CL_PHASE_CREATE] = "create", [CL_PHASE_ENABLE] = "enable",
+		[CL_PHASE_WIDEN] = "widen",   [CL_PHASE_PLACE] = "place",
+		[CL_PHASE_NARROW] = "narrow", [CL_PHASE_LIMIT] = "limit",
+		[CL_PHASE_REMOVE] = "remove",
+	};
+	_Static_assert(CL_COUNT(names) == CL_PHASE_COUNT, "a phase has no name");
+
+	return names[phase];
+}
+
+json_t *cl_json_action(const struct cl_snapshot *snap, const struct cl_plan *plan,
+		       const struct cl_action *action)
+{
+	json_t *o = json_object();
+
+	SET(o, "kind", json_string(cl_action_kind_name(action->kind)));
+	SET(o, "phase", json_string(phase_name(cl_action_kind_phase(action->kind))));
+	SET(o, "guest", guest_of(snap, action->object.guest));
+	SET(o, "guest_name", name_of(snap, action->object.guest));
+	SET(o, "object", object_of(snap, action));
+	SET(o, "from", value_of(snap, plan, &action->from));
+	SET(o, "to", value_of(snap, plan, &action->to));
+	SET(o, "why", cl_json_why(&action->why));
+	SET(o, "possible", json_boolean(action->possible));
+	SET(o, "first", json_boolean(action->first));
+	return complete(o, 10);
+}
+
+static const char *follow_name(enum cl_follow follow)
+{
+	static const char *const names[] = { [CL_FOLLOW_NONE] = "none",
+					     [CL_FOLLOW_CPU] = "cpu",
+					     [CL_FOLLOW_SET] = "guest-cpus",
+					     [CL_FOLLOW_HOME] = "home" };
+
+	return names[follow];
+}
+
+json_t *cl_json_verdict(const struct cl_snapshot *snap, const struct cl_plan *plan, uint32_t i)
+{
+	const struct cl_work *work = &snap->works[i];
+	const struct cl_verdict *verdict = &plan->verdicts[i];
+	json_t *o = json_object();
+
+	SET(o, "guest", guest_of(snap, work->guest));
+	SET(o, "tid", json_integer((json_int_t)work->thread.tid));
+	SET(o, "start", number(work->thread.start));
+	SET(o, "name", escaped(work->name));
+	SET(o, "kind", json_string(cl_work_kind_name(work->kind)));
+	SET(o, "cpus", mask_of(snap, work->mask));
+	SET(o, "target", plan_mask_of(plan, verdict->target));
+	SET(o, "follow", json_string(follow_name(verdict->follow)));
+	SET(o, "placed", cl_json_why(&verdict->placed));
+	SET(o, "left", cl_json_why(&verdict->left));
+	return complete(o, 10);
+}
+
+json_t *cl_json_plan(const struct cl_snapshot *snap, const struct cl_plan *plan)
+{
+	json_t *o = json_object(), *actions = json_array(), *verdicts = json_array();
+
+	for (uint32_t i = 0; i < plan->n.actions; i++)
+		json_array_append_new(actions, cl_json_action(snap, plan, &plan->actions[i]));
+	for (uint32_t i = 0; i < plan->n.verdicts; i++)
+		json_array_append_new(verdicts, cl_json_verdict(snap, plan, i));
+	SET(o, "main_cpus", cpus_of(&plan->main_cpus));
+	SET(o, "secondary_cpus", cpus_of(&plan->secondary_cpus));
+	SET(o, "changes", number(cl_plan_changes(plan)));
+	SET(o, "dropped", number(plan->dropped));
+	SET(o, "actions", complete(actions, plan->n.actions));
+	SET(o, "verdicts", complete(verdicts, plan->n.verdicts));
+	return complete(o, 6);
+}
+
+/* ---- books ---- */
+
+static json_t *totals_of(const struct cl_books *b)
+{
+	json_t *o = json_object();
+
+	SET(o, "busy_ns", number(b->busy_ns));
+	SET(o, "guest_ns", number(b->guest_ns));
+	SET(o, "host_ns", number(b->host_ns));
+	SET(o, "main_part_ns", number(b->main_part_ns));
+	SET(o, "far_part_ns", number(b->far_part_ns));
+	SET(o, "main_ns", number(b->main_ns));
+	SET(o, "unattributed_ns", number(b->unattributed_ns));
+	SET(o, "gap_ns", json_integer((json_int_t)b->gap_ns));
+	SET(o, "main_share", share(b->main_part_ns, b->host_ns));
+	SET(o, "far_share", share(b->far_part_ns, b->host_ns));
+	SET(o, "unattributed_share", share(b->unattributed_ns, b->busy_ns));
+	SET(o, "estimated", json_boolean(b->estimated));
+	SET(o, "main_measured", json_boolean(b->main_measured));
+	return complete(o, 13);
+}
+
+static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan,
+			      uint32_t i)
+{
+	const struct cl_guest *guest = &snap->guests[i];
+	const struct cl_guest_books *b = &plan->guest_books[i];
+	json_t *o = json_object(), *kinds = json_object();
+
+	for (uint32_t k = 0; k < CL_WORK_KIND_COUNT; k++)
+		SET(kinds, cl_work_kind_name((enum cl_work_kind)k), number(b->kind_ns[k]));
+	SET(o, "uuid", uuid_of(&guest->id));
+	SET(o, "name", text_of(snap, guest->name));
+	SET(o, "guest_ns", number(b->guest_ns));
+	SET(o, "host_ns", number(b->host_ns));
+	SET(o, "kinds", complete(kinds, CL_WORK_KIND_COUNT));
+	SET(o, "main_share", share(b->main_ns, b->host_ns));
+	SET(o, "far_share", share(b->far_ns, b->host_ns));
+	SET(o, "counted", json_boolean(b->counted));
+	return complete(o, 8);
+}
+
+static json_t *short_why(const struct cl_why *why)
+{
+	char text[CL_WHY_MAX];
+	json_t *o = json_object();
+
+	SET(o, "code", json_string(cl_reason_name(why->code)));
+	SET(o, "text", json_string(cl_why_text(why, text, sizeof(text))));
+	return complete(o, 2);
+}
+
+static json_t *work_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan, uint32_t i)
+{
+	const struct cl_work *work = &snap->works[i];
+	const struct cl_work_books *b = &plan->work_books[i];
+	const struct cl_verdict *verdict = &plan->verdicts[i];
+	json_t *o = json_object();
+
+	SET(o, "guest", guest_of(snap, work->guest));
+	SET(o, "tid", json_integer((json_int_t)work->thread.tid));
+	SET(o, "start", number(work->thread.start));
+	SET(o, "name", escaped(work->name));
+	SET(o, "kind", json_string(cl_work_kind_name(work->kind)));
+	SET(o, "cpu", index_of(work->cpu.v));
+	SET(o, "cpus", mask_of(snap, work->mask));
+	SET(o, "cgroup", group_of(snap, work->group));
+	SET(o, "run_ns", number(b->run_ns));
+	SET(o, "main_ns", number(b->main_ns));
+	SET(o, "far_ns", number(b->far_ns));
+	SET(o, "follow", json_string(follow_name(verdict->follow)));
+	SET(o, "placed", short_why(&verdict->placed));
+	SET(o, "left", short_why(&verdict->left));
+	return complete(o, 14);
+}
+
+json_t *cl_json_books(const char *host, const struct cl_snapshot *snap, const struct cl_plan *plan)
+{
+	json_t *o = json_object(), *guests = json_array(), *works = json_array();
+
+	for (uint32_t i = 0; i < plan->n.guests; i++)
+		json_array_append_new(guests, guest_books_of(snap, plan, i));
+	for (uint32_t i = 0; i < plan->n.verdicts; i++)
+		json_array_append_new(works, work_books_of(snap, plan, i));
+	SET(o, "host", escaped(host));
+	SET(o, "span_ns", number(plan->books.span_ns));
+	SET(o, "main_cpus", cpus_of(&plan->main_cpus));
+	SET(o, "secondary_cpus", cpus_of(&plan->secondary_cpus));
+	SET(o, "totals", totals_of(&plan->books));
+	SET(o, "guests", complete(guests, plan->n.guests));
+	SET(o, "works", complete(works, plan->n.verdicts));
+	return complete(o, 7);
+}
+
+/* ---- params and text ---- */
+
+json_t *cl_json_params(const struct cl_params *params)
+{
+	json_t *o = json_object();
+	char text[CL_CPUS_MAX * 5];
+
+	SET(o, "main-cpus",
+	    cl_param_get(params, "main-cpus", text, sizeof(text)) ? json_string(text)
+								  : json_null());
+	for (size_t i = 0; i < cl_param_count; i++)
+		SET(o, cl_param_infos[i].name,
+		    cl_param_get(params, cl_param_infos[i].name, text, sizeof(text))
+			    ? json_string(text)
+			    : json_null());
+	return complete(o, cl_param_count + 1);
+}
+
+char *cl_json_text(json_t *json, unsigned indent)
+{
+	size_t flags = indent ? JSON_INDENT(indent) : JSON_COMPACT;
+
+	if (!json)
+		return NULL;
+	char *dump = json_dumps(json, flags | JSON_REAL_PRECISION(12) | JSON_ENCODE_ANY);
+
+	json_decref(json);
+	if (!dump)
+		return NULL;
+	size_t len = strlen(dump);
+	char *text = realloc(dump, len + 2);
+
+	if (!text) {
+		free(dump);
+		return NULL;
+	}
+	memcpy(text + len, "\n", 2);
+	return text;
+}
