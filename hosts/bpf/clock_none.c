@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* clock_none: the clock of a build without libbpf. Never opened, so nothing below open is reached.
+ */
+#include "clock.h"
+
+#include <errno.h>
+
+int cl_clock_open(uint32_t capacity, enum cl_clock_walk walk, struct cl_clock **ret_clock,
+		  struct cl_error *reterr)
+{
+	return cl_fail(
+		reterr, ENOSYS,
+		"built without libbpf: install libbpf-dev, clang and bpftool, and build closer anew");
+}
+
+void cl_clock_close(struct cl_clock *clock) {}
+
+enum cl_clock_walk cl_clock_walk(const struct cl_clock *clock)
+{
+	return CL_CLOCK_WALK_AUTO;
+}
+
+int cl_clock_follow(struct cl_clock *clock, uint32_t tgid, struct cl_error *reterr)
+{
+	return cl_fail(reterr, ENOSYS, "built without libbpf");
+}
+
+void cl_clock_end(struct cl_clock *clock, uint32_t tgid) {}
+
+void cl_clock_unfollow(struct cl_clock *clock, uint32_t tgid) {}
+
+int cl_clock_read(struct cl_clock *clock, const struct cl_clock_task **ret_tasks,
+		  uint32_t *ret_count, uint32_t *ret_lost, struct cl_error *reterr)
+{
+	return cl_fail(reterr, ENOSYS, "built without libbpf");
+}
+
+uint32_t cl_clock_row_new(struct cl_clock *clock, const struct cl_clock_task *task)
+{
+	return 0;
+}
+
+void cl_clock_row_free(struct cl_clock *clock, uint32_t tgid, uint32_t tid, uint32_t row) {}
+
+uint32_t cl_clock_runs(struct cl_clock *clock, uint32_t row, const struct cl_clock_task *task,
+		       uint64_t ran, struct cl_thread_run *buf, uint32_t size)
+{
+	return 0;
+}
+
+bool cl_clock_classes(const struct cl_clock *clock, uint32_t cpu, uint64_t *ret_user_ns,
+		      uint64_t *ret_kernel_ns)
+{
+	return false;
+}
+
+bool cl_clock_rest(const struct cl_clock *clock, uint32_t tgid, uint32_t cpu, uint64_t *ret_ns)
+{
+	return false;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * clock_shared: what clock.bpf.c and clock.c both read and write, through mapped arrays.
+ *
+ * Only fixed-width types, no pointers; the including file brings uint32_t and uint64_t.
+ */
+#ifndef CLOSER_CLOCK_SHARED_H
+#define CLOSER_CLOCK_SHARED_H
+
+/* One thread, as the task iterator found it. 72 bytes, no hole. */
+struct cl_clock_task {
+	uint32_t tid, tgid;
+	uint64_t start_ns; /* start_boottime: CLOCK_BOOTTIME ns */
+	uint64_t run_ns;   /* se.sum_exec_runtime */
+	uint64_t delay_ns; /* sched_info.run_delay */
+	uint32_t cpu;
+	uint32_t flags;      /* PF_* */
+	uint32_t exit_state; /* not 0: dead, perhaps not yet reaped */
+	uint32_t pad;
+	char comm[16];
+};
+
+/*
+ * Rows of the matrix runs[row * ncpu + cpu]: time of what is not followed, time of followed
+ * processes that have no row of their own, then rows given to processes and threads. The idle task
+ * has none.
+ */
+enum { CL_ROW_USER, CL_ROW_KERNEL, CL_ROW_UNSEEN, CL_ROW_FIRST };
+
+/* A thread's row; start_ns tells a reused tid from the thread that was meant. */
+struct cl_clock_row {
+	uint64_t start_ns;
+	uint32_t row;
+	uint32_t pad;
+};
+
+/* Who is on a CPU now, and what its clock read when it got on. One cache line, written by that CPU
+ * alone. */
+struct cl_clock_cpu {
+	uint64_t seq;       /* odd while it is being written */
+	uint64_t since_ns;  /* CLOCK_MONOTONIC */
+	uint64_t run_ns;    /* its sum_exec_runtime then */
+	uint32_t tid, tgid; /* tid 0: idle */
+	uint32_t flags;
+	uint32_t valid; /* 0: no switch was seen on this CPU yet */
+	uint64_t pad[3];
+};
+
+/* Argument of the syscall program. */
+struct cl_clock_args {
+	uint32_t processes; /* in: entries of `processes` to walk */
+	uint32_t found;     /* out: entries written to `tasks` */
+	uint32_t lost;      /* out: threads that did not fit */
+	uint32_t pad;
+};
+
+#define CL_PF_KTHREAD        0x00200000u /* include/linux/sched.h */
+#define CL_PF_NO_SETAFFINITY 0x04000000u
+
+#endif

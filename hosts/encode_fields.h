@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * encode_fields: what a recording holds of each public struct, each field once, in the struct's
+ * order: F(type, member). Encoder, decoder, digest and schema are made from these tables by
+ * encode.c, where a field that was added to a struct and forgotten here does not compile. After a
+ * change here: raise CL_RECORD_VERSION.
+ *
+ * Types: u64 u32 i64 bool uuid tid; ix: an index struct; text: an offset of interned text; time:
+ * a u64 written relative to the snapshot's; u64s u32s: an array of fixed size; chars: text in
+ * place; cpuset; kind, action: bounded enumerations; enum: others; derived: not written, made
+ * anew by the reader; struct types by their own name.
+ */
+#ifndef CLOSER_ENCODE_FIELDS_H
+#define CLOSER_ENCODE_FIELDS_H
+
+/* clang-format off */
+
+/* ---- snapshot: one table for each of CL_ARRAYS ---- */
+#define FIELDS_cpus(F) \
+	F(bool, online) \
+	F(ix, node) \
+	F(u32, core) \
+	F(u64, busy_ns) \
+	F(u64, irq_ns) F(u64, idle_ns) F(u64, steal_ns) F(u64, main_ns) F(u64, kernel_ns)
+#define FIELDS_nodes(F)  F(u64, mem_total_bytes) F(u64, mem_free_bytes) F(u32s, distance)
+#define FIELDS_masks(F)  F(cpuset, set) F(derived, hash)
+#define FIELDS_groups(F) F(text, path) F(ix, cpus) F(bool, ours) F(uuid, guest)
+#define FIELDS_guests(F) \
+	F(uuid, id) \
+	F(text, name) \
+	F(tid, process) \
+	F(u64, home) \
+	F(ix, home_most) \
+	F(u64, reaped_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) \
+	F(time, read_ns) F(u32, vcpu_first) F(u32, vcpu_count) F(u32, work_first) \
+	F(u32, work_count) F(bool, described)
+#define FIELDS_vcpus(F) \
+	F(ix, guest) \
+	F(u32, index) \
+	F(tid, thread) F(ix, cpu) F(ix, mask) F(ix, group) F(u64, cpu_ns) F(u64, wait_ns)
+#define FIELDS_works(F) \
+	F(ix, guest) \
+	F(kind, kind) \
+	F(tid, thread) \
+	F(chars, name) \
+	F(u32, queue_vcpu) \
+	F(ix, cpu) F(ix, mask) F(ix, group) F(u64, cpu_ns) F(u64, wait_ns) F(time, read_ns) \
+	F(bool, bound)
+#define FIELDS_runs(F) F(ix, work) F(ix, cpu) F(u64, ns)
+#define FIELDS_nics(F) \
+	F(ix, guest) \
+	F(text, name) F(u64, rx_packets) F(u64, rx_bytes) F(u64, tx_packets) F(u64, tx_bytes)
+#define FIELDS_disks(F) \
+	F(ix, guest) F(text, name) F(u64, rd_ops) F(u64, rd_bytes) F(u64, wr_ops) F(u64, wr_bytes)
+#define FIELDS_irqs(F) F(u32, number) F(ix, guest) F(text, name) F(ix, mask) F(u64, count)
+
+/* Its own members, less memory and counts, which are written by hand. */
+#define FIELDS_snapshot(F) F(times, part_ns) F(u32, can) F(texts, why_not) F(ix, allowed)
+
+/* ---- state: its arrays, X(member, type) ---- */
+#define STATE_ARRAYS(X) \
+	X(guests, struct cl_state_guest) \
+	X(vcpus, struct cl_state_vcpu) X(works, struct cl_state_work) X(irqs, struct cl_state_irq)
+#define FIELDS_backoff(F)      F(u64, retry_ns) F(u64, refused)
+#define FIELDS_state_guests(F) F(uuid, id) F(backoff, groups) F(u64, seen_ns) F(u64s, given)
+#define FIELDS_state_vcpus(F) \
+	F(uuid, guest) \
+	F(u32, index) \
+	F(u32, cpu) F(u64, residency) F(u64, load) F(u64, retry_ns) F(u32, refused) F(u32, newborn)
+#define FIELDS_state_works(F) \
+	F(uuid, guest) \
+	F(tid, thread) \
+	F(u64, mask_hash) \
+	F(u64, load) \
+	F(u64, wait) \
+	F(u64, moved_ns) F(u64, retry_ns) F(u32, refused) F(u32, follow) F(u32, target_cpu) \
+	F(u32, adopted) F(u32, foreign) F(u32, crowded) F(u32, newborn) F(u32, pad)
+#define FIELDS_state_irqs(F) \
+	F(u32, number) \
+	F(u32, foreign) \
+	F(u64, mask_hash) F(u64, moved_ns) F(u64, retry_ns) F(u32, refused) F(u32, adopted)
+
+/* ---- plan: digest only, but for objects, which outcomes name ---- */
+#define FIELDS_why(F)       F(enum, code) F(u64s, number)
+#define FIELDS_group_ref(F) F(tag, tag) F(ix, seen) F(uuid, guest) F(ix, node)
+#define FIELDS_value(F)     F(enum, tag) F(i64, number) F(ix, mask) F(group_ref, group)
+#define FIELDS_object(F)    F(tid, thread) F(u32, irq) F(group_ref, group) F(ix, vcpu) F(ix, guest)
+#define FIELDS_action(F) \
+	F(action, kind) \
+	F(object, object) F(value, from) F(value, to) F(why, why) F(bool, possible) F(bool, first)
+#define FIELDS_verdict(F)    F(why, placed) F(why, left) F(enum, follow) F(ix, target)
+#define FIELDS_work_books(F) F(u64, run_ns) F(u64, main_ns) F(u64, far_ns)
+#define FIELDS_guest_books(F) \
+	F(u64, guest_ns) \
+	F(u64, host_ns) \
+	F(u64s, kind_ns) F(u64, main_ns) F(u64, far_ns) F(u64, newborn_ns) F(bool, counted)
+#define FIELDS_books(F) \
+	F(u64, span_ns) \
+	F(u64, busy_ns) \
+	F(u64, guest_ns) \
+	F(u64, host_ns) \
+	F(u64, main_part_ns) \
+	F(u64, far_part_ns) F(u64, main_ns) F(u64, unattributed_ns) F(i64, gap_ns) \
+	F(bool, estimated) F(bool, main_measured)
+
+/* ---- the recording's own ---- */
+#define FIELDS_edit(F) F(u32, edit) F(uuid, guest) F(tid, thread) F(u32, irq) F(u64, mask_hash)
+#define FIELDS_outcome(F) \
+	F(u32, index) F(u32, code) F(u64, now_ns) F(action, kind) F(object, object)
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * threads: the threads of some processes, followed from tick to tick.
+ *
+ *   follow(process) -> refresh(): who came and went, and times -> entries -> the host's snapshot
+ *
+ * Two sources, chosen at new(): BPF (bpf/clock.h: a task iterator into a mapped array, and where
+ * each thread ran) or /proc/PID/task/TID/schedstat through kept descriptors. In a steady state
+ * refresh() does no open, fork or malloc: who came is seen by the link count of /proc/PID/task (a
+ * kept descriptor), who went by ESRCH. Masks, names and groups are read when a thread is young
+ * (three ticks), when told so, and in turn (of 16, 64 and 128 threads one a tick: a group is dear
+ * to read); whoever acts compares again anyway.
+ */
+#ifndef CLOSER_THREADS_H
+#define CLOSER_THREADS_H
+
+#include <closer/snapshot.h>
+
+struct cl_thread_run {
+	uint32_t cpu;
+	uint64_t ns;
+};
+
+struct cl_thread {
+	struct cl_tid id;
+	int32_t process;  /* tgid */
+	uint32_t tag;     /* the caller's: given with the process */
+	char comm[16];    /* re-read in turn: threads rename themselves after birth */
+	uint32_t cpu;     /* where it was last seen */
+	uint64_t cpu_ns;  /* cumulative; schedstat field 1 or sum_exec_runtime */
+	uint64_t wait_ns; /* cumulative; schedstat field 2, CL_UNKNOWN where not read */
+	uint64_t read_ns;
+	struct cl_cpuset mask;
+	char group[CL_PATH_MAX]; /* cgroup path in the placing hierarchy; "" where there is none */
+	bool bound;              /* PF_NO_SETAFFINITY */
+	uint32_t run_first, run_count; /* where it ran since the last refresh: only with BPF */
+};
+
+enum cl_threads_source { CL_THREADS_AUTO, CL_THREADS_BPF, CL_THREADS_SCHEDSTAT };
+
+struct cl_threads;
+
+/* capacity: most threads followed; more are counted by cl_threads_dropped. hierarchy: see cgroup.h,
+ * NULL = do not read groups. */
+struct cl_cgroup;
+int cl_threads_new(uint32_t capacity, enum cl_threads_source source, const struct cl_cgroup *cgroup,
+		   struct cl_threads **ret_threads, struct cl_error *reterr);
+void cl_threads_free(struct cl_threads *threads);
+enum cl_threads_source cl_threads_source(const struct cl_threads *threads);
+/* Why BPF is not used: text for `check`, or "" if it is. */
+const char *cl_threads_why_not_bpf(const struct cl_threads *threads);
+
+/* -ESRCH: no such process. Following one twice only changes its tag. */
+int cl_threads_follow(struct cl_threads *threads, int32_t pid, uint32_t tag,
+		      struct cl_error *reterr);
+void cl_threads_unfollow(struct cl_threads *threads, int32_t pid);
+/* Is the process (pid with the start time it had when followed) still there? */
+bool cl_threads_alive(const struct cl_threads *threads, int32_t pid);
+
+/* Finds who came and went, reads all times. *ret_changed: the set of threads is another than last
+ * time. */
+int cl_threads_refresh(struct cl_threads *threads, bool *ret_changed, struct cl_error *reterr);
+/* Masks and groups of all threads are read anew at the next refresh (after acting). */
+void cl_threads_recheck(struct cl_threads *threads);
+
+uint32_t cl_threads_count(const struct cl_threads *threads);
+const struct cl_thread *cl_threads_at(const struct cl_threads *threads,
+				      uint32_t i); /* by (process, tid) */
+const struct cl_thread_run *cl_threads_runs(const struct cl_threads *threads);
+uint32_t cl_threads_dropped(const struct cl_threads *threads);
+
+/*
+ * Time per CPU by class, cumulative, of all that is not followed: user processes, and kernel
+ * threads. ns arrays of n entries; false where there is no BPF.
+ */
+bool cl_threads_classes(const struct cl_threads *threads, uint32_t cpu, uint64_t *ret_user_ns,
+			uint64_t *ret_kernel_ns);
+/*
+ * Time per CPU of a followed process that is in no entry: of threads born and gone between two
+ * refreshes, of threads after the last refresh that saw them, and what threads ran before they were
+ * first seen (it is in the cpu_ns of their first entry). Cumulative since follow, ns; of a process
+ * that has ended until it is unfollowed. False where there is no BPF, or no row was left for it
+ * (machines with very many CPUs).
+ */
+bool cl_threads_rest(const struct cl_threads *threads, int32_t pid, uint32_t cpu, uint64_t *ret_ns);
+
+/* One thread, at once, by /proc: -ESRCH if it is gone or its start differs. For read-before-write.
+ */
+int cl_thread_identify(int32_t tid, struct cl_tid *ret_id, int32_t *ret_process,
+		       struct cl_error *reterr);
+
+#endif
