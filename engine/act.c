@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A plan made true: expanded, journalled as a whole, then applied one by one. An action whose
+ * container could not be made is skipped, and says so; what was refused backs off in core.
+ */
+#include "act.h"
+
+#include "expand.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum fate { FATE_LEAVE, FATE_DROP, FATE_CHANGE, FATE_BAD };
+
+struct job { /* one plan under way */
+	struct cl_engine *engine;
+	uint32_t n;       /* actions */
+	enum fate *fates; /* by action */
+	uint32_t *at;     /* by action: which of the changes */
+	struct cl_change *changes;
+	enum cl_reason *why;
+	uint32_t *ids;
+	bool *failed;   /* by change: what follows on it is skipped */
+	uint32_t count; /* changes */
+	void (*say)(void *ctx, const struct cl_action *action, int code, const char *text);
+	void *ctx;
+};
+
+int cl_engine_guard(struct cl_engine *e, bool *ret_again, struct cl_error *reterr)
+{
+	*ret_again = false;
+	if (e->supervisor && cl_supervisor_alive(e->supervisor))
+		return 0;
+	*ret_again = e->supervisor != NULL;
+	cl_supervisor_release(e->supervisor);
+	e->supervisor = NULL;
+	return cl_supervisor_start(e->dir, e->lock_fd, &e->supervisor, reterr);
+}
+
+/* Work may be a kernel thread outside of its guest's process: then it is a process of its own. */
+static void check_process(struct cl_change *c)
+{
+	char path[64];
+
+	if (c->kind != CL_CHANGE_THREAD || c->process <= 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", c->process, c->thread.tid);
+	if (access(path, F_OK) < 0)
+		c->process = 0;
+}
+
+static int start_job(struct job *job)
+{
+	uint32_t n = job->n;
+
+	job->fates = calloc(n, sizeof(*job->fates));
+	job->at = calloc(n, sizeof(*job->at));
+	job->changes = calloc(n, sizeof(*job->changes));
+	job->why = calloc(n, sizeof(*job->why));
+	job->ids = calloc(n, sizeof(*job->ids));
+	job->failed = calloc(n, sizeof(*job->failed));
+	return job->fates && job->at && job->changes && job->why && job->ids && job->failed
+		       ? 0
+		       : -ENOMEM;
+}
+
+static void end_job(struct job *job)
+{
+	free(job->fates);
+	free(job->at);
+	free(job->changes);
+	free(job->why);
+	free(job->ids);
+	free(job->failed);
+}
+
+static void expand_all(struct job *job)
+{
+	const struct cl_engine *e = job->engine;
+	const struct cl_snapshot *now = cl_engine_now(e);
+
+	for (uint32_t i = 0; i < job->n; i++) {
+		const struct cl_action *action = &e->plan->actions[i];
+		struct cl_change *c = &job->changes[job->count];
+
+		if (!action->possible)
+			continue;
+		switch (cl_expand(now, e->plan, action, c)) {
+		case CL_EXPANDED_DROP:
+			job->fates[i] = FATE_DROP;
+			break;
+		case CL_EXPANDED_BAD:
+			job->fates[i] = FATE_BAD;
+			break;
+		case CL_EXPANDED_CHANGE:
+			job->fates[i] = cl_change_sound(c) ? FATE_CHANGE : FATE_BAD;
+			check_process(c);
+			break;
+		}
+		if (job->fates[i] != FATE_CHANGE)
+			continue;
+		job->at[i] = job->count;
+		job->why[job->count++] = action->why.code;
+	}
+}
+
+/* Is path the same as group, or below it? */
+static bool within(const char *path, const char *group)
+{
+	size_t len = strlen(group);
+
+	return strncmp(path, group, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+/*
+ * Does this change rest on one that failed? A container on its parent; a thread on the container
+ * that it is to enter; narrowing and removing a container on each thread that was to leave or stay
+ * in it.
+ */
+static bool rests_on_failed(const struct job *job, uint32_t at)
+{
+	const struct cl_change *c = &job->changes[at];
+
+	for (uint32_t i = 0; i < at; i++) {
+		const struct cl_change *before = &job->changes[i];
+
+		if (!job->failed[i])
+			continue;
+		if (before->kind == CL_CHANGE_GROUP && before->to.present) {
+			if (c->kind == CL_CHANGE_GROUP && within(c->path, before->path))
+				return true;
+			if (c->kind == CL_CHANGE_THREAD && c->to.has_path &&
+			    within(c->to.path, before->path))
+				return true;
+		}
+		if (before->kind == CL_CHANGE_THREAD && c->kind == CL_CHANGE_GROUP &&
+		    before->from.has_path &&
+		    (within(before->from.path, c->path) || within(before->to.path, c->path)))
+			return true;
+	}
+	return false;
+}
+
+static void tell(const struct job *job, const struct cl_action *action, int code, const char *text)
+{
+	if (job->say)
+		job->say(job->ctx, action, code, text);
+}
+
+/* A release: the journal forgets it, nothing is written to the machine. */
+static int drop(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_error *reterr)
+{
+	struct cl_engine *e = job->engine;
+	const struct cl_action *action = &e->plan->actions[i];
+	struct cl_change object;
+	int r;
+
+	cl_expand(cl_engine_now(e), e->plan, action, &object);
+	r = cl_journal_drop(e->writer, &object, reterr);
+	if (r < 0)
+		return r;
+	tick->done++;
+	tell(job, action, 0, "");
+	return 0;
+}
+
+static int outcome(struct job *job, uint32_t i, int code, struct cl_error *reterr)
+{
+	struct cl_engine *e = job->engine;
+	uint64_t now = e->host->ops->now_ns(e->host);
+
+	cl_state_outcome(e->state, &e->params, e->plan, &e->plan->actions[i], code, now);
+	return e->recorder ? cl_recorder_outcome(e->recorder, i, code, now, reterr) : 0;
+}
+
+static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_error *reterr)
+{
+	struct cl_engine *e = job->engine;
+	const struct cl_action *action = &e->plan->actions[i];
+	uint32_t at = job->at[i];
+	struct cl_error err = { 0 };
+	int code;
+
+	if (rests_on_failed(job, at)) {
+		job->failed[at] = true;
+		tick->skipped++;
+		(void)cl_journal_outcome(e->writer, job->ids[at], ECANCELED);
+		tell(job, action, ECANCELED, "skipped: what it rests on failed");
+		return 0;
+	}
+	code = -e->host->ops->apply(e->host, &job->changes[at], &err);
+	job->failed[at] = code != 0;
+	tick->done += code == 0;
+	tick->failed += code != 0;
+	/* For a reader; undo compares anyway, so a full disk loses nothing here. */
+	(void)cl_journal_outcome(e->writer, job->ids[at], code);
+	tell(job, action, code, code ? err.text : "");
+	return outcome(job, i, code, reterr);
+}
+
+static int bad(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_error *reterr)
+{
+	tick->failed++;
+	tell(job, &job->engine->plan->actions[i], EINVAL,
+	     "not done: its path or its CPUs are nothing that could be written down and taken back");
+	return outcome(job, i, EINVAL, reterr);
+}
+
+/* All of it, even if the recording or the journal fails on the way: half a plan is worse. The first
+ * error counts. */
+static int act(struct job *job, struct cl_tick *tick, struct cl_error *reterr)
+{
+	int first = 0;
+
+	for (uint32_t i = 0; i < job->n; i++) {
+		struct cl_error err;
+		int r = 0;
+
+		switch (job->fates[i]) {
+		case FATE_LEAVE:
+			break;
+		case FATE_DROP:
+			r = drop(job, i, tick, &err);
+			break;
+		case FATE_CHANGE:
+			r = change(job, i, tick, &err);
+			break;
+		case FATE_BAD:
+			r = bad(job, i, tick, &err);
+			break;
+		}
+		if (r < 0 && first == 0) {
+			first = r;
+			if (reterr)
+				*reterr = err;
+		}
+	}
+	return first;
+}
+
+int cl_engine_apply(struct cl_engine *e,
+		    void (*say)(void *ctx, const struct cl_action *action, int code,
+				const char *text),
+		    void *ctx, struct cl_tick *ret_tick, struct cl_error *reterr)
+{
+	struct job job = { .engine = e, .say = say, .ctx = ctx, .n = e->plan->n.actions };
+	struct cl_tick tick = { 0 };
+	uint64_t begin = cl_clock_ns();
+	int r;
+
+	if (!e->act)
+		return cl_fail(reterr, EPERM, "this closer was started to observe, not to act");
+	r = cl_engine_guard(e, &tick.supervisor_restarted, reterr);
+	if (r == 0 && e->fresh && job.n > 0) {
+		r = start_job(&job);
+		if (r < 0)
+			cl_fail(reterr, ENOMEM, "applying a plan: no memory; nothing was applied");
+		else
+			expand_all(&job);
+		if (r == 0)
+			r = cl_journal_plan(e->writer, job.changes, job.why, job.count, job.ids,
+					    reterr);
+		if (r == 0)
+			r = act(&job, &tick, reterr);
+		end_job(&job);
+	}
+	e->fresh = false;
+	tick.apply_ns = cl_clock_ns() - begin;
+	if (ret_tick)
+		*ret_tick = tick;
+	return r;
+}

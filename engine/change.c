@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Changes as values: which could be ours at all, and which are of the same object. */
+#include "internal.h"
+
+#include <string.h>
+
+bool cl_path_ours(const char *path)
+{
+	return strncmp(path, "/closer", 7) == 0 && (path[7] == '\0' || path[7] == '/');
+}
+
+/* Absolute, no empty, "." or ".." component, no slash at the end. */
+static bool path_sound(const char *path)
+{
+	size_t len = strnlen(path, CL_PATH_MAX);
+
+	if (len == 0 || len >= CL_PATH_MAX || path[0] != '/')
+		return false;
+	if (len == 1)
+		return true;
+	for (const char *p = path; p; p = strchr(p + 1, '/')) {
+		size_t part = strcspn(p + 1, "/");
+
+		if (part == 0 || (part == 1 && p[1] == '.') ||
+		    (part == 2 && p[1] == '.' && p[2] == '.'))
+			return false;
+	}
+	return true;
+}
+
+bool cl_change_sound(const struct cl_change *c)
+{
+	switch (c->kind) {
+	case CL_CHANGE_THREAD:
+		if (c->thread.tid <= 0 || c->process < 0 || c->from.has_path != c->to.has_path)
+			return false;
+		if (c->from.has_path && (!path_sound(c->from.path) || !path_sound(c->to.path)))
+			return false;
+		return !cl_cpuset_empty(&c->from.cpus) && !cl_cpuset_empty(&c->to.cpus);
+	case CL_CHANGE_IRQ:
+		return c->irq <= INT32_MAX && !cl_cpuset_empty(&c->to.cpus);
+	case CL_CHANGE_GROUP:
+		return path_sound(c->path) && cl_path_ours(c->path) &&
+		       (c->from.present || c->to.present);
+	}
+	return false;
+}
+
+int cl_change_compare(const struct cl_change *a, const struct cl_change *b)
+{
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	switch (a->kind) {
+	case CL_CHANGE_THREAD:
+		if (a->thread.tid != b->thread.tid)
+			return a->thread.tid < b->thread.tid ? -1 : 1;
+		if (a->thread.start != b->thread.start)
+			return a->thread.start < b->thread.start ? -1 : 1;
+		return 0;
+	case CL_CHANGE_IRQ:
+		return a->irq == b->irq ? 0 : a->irq < b->irq ? -1 : 1;
+	case CL_CHANGE_GROUP:
+		return strcmp(a->path, b->path);
+	}
+	return 0;
+}
+
+bool cl_change_same(const struct cl_change *a, const struct cl_change *b)
+{
+	return cl_change_compare(a, b) == 0;
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The engine: opened, observed, closed. What it owns: two snapshots that take turns, the state, the
+ * plan, the host, and with `act` the lock, the supervisor and the journal. How a plan is made true
+ * is in act.c.
+ */
+#include "act.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/file.h>
+
+/* A request whose object is not known is kept for so many ticks: core may meet it in the first. */
+#define ADOPT_TRIES 5u
+
+/* ---- what the state is told ---- */
+
+/* The guest whose process it is, or whose container it was put into. */
+static struct cl_uuid guest_of(const struct cl_snapshot *now, const struct cl_change *c)
+{
+	static const char prefix[] = "/closer/";
+	char text[CL_UUID_TEXT];
+	struct cl_uuid id = { 0 };
+
+	for (uint32_t g = 0; g < now->n.guests; g++) {
+		if (c->process > 0 && now->guests[g].process.tid == c->process)
+			return now->guests[g].id;
+	}
+	if (c->to.has_path && strncmp(c->to.path, prefix, sizeof(prefix) - 1) == 0) {
+		snprintf(text, sizeof(text), "%.36s", c->to.path + sizeof(prefix) - 1);
+		if (!cl_uuid_parse(text, &id))
+			memset(&id, 0, sizeof(id));
+	}
+	return id;
+}
+
+static int own(struct cl_engine *e, const struct cl_change *c, struct cl_error *reterr)
+{
+	struct cl_uuid guest = guest_of(e->snaps[e->now], c);
+	uint64_t hash = cl_cpuset_hash(&c->to.cpus);
+	bool irq = c->kind == CL_CHANGE_IRQ;
+	bool known = irq ? cl_state_own_irq(e->state, c->irq, hash)
+			 : cl_state_own_thread(e->state, &guest, c->thread, hash);
+
+	if (!known || !e->recorder)
+		return 0;
+	return cl_recorder_edit(e->recorder, irq ? CL_EDIT_OWN_IRQ : CL_EDIT_OWN_THREAD, &guest,
+				c->thread, irq ? c->irq : 0, hash, reterr);
+}
+
+/* After a restart: what the journal says is ours, so core may go on changing it. Once guests are
+ * known. */
+static int own_journal(struct cl_engine *e, struct cl_error *reterr)
+{
+	struct cl_journal journal;
+	struct cl_error err;
+	int r = cl_journal_read(e->dir, &journal, &err);
+
+	e->owned = true;
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0) {
+		if (reterr)
+			*reterr = err;
+		return r;
+	}
+	for (uint32_t i = 0; r == 0 && i < journal.entry_count; i++) {
+		const struct cl_journal_entry *entry = &journal.entries[i];
+		uint32_t last = entry->change_first + entry->change_count - 1;
+
+		if (!entry->dropped && entry->change.kind != CL_CHANGE_GROUP &&
+		    !journal.notes[last].inherited)
+			r = own(e, &entry->change, reterr);
+	}
+	cl_journal_done(&journal);
+	return r;
+}
+
+static int adopt_one(struct cl_engine *e, struct cl_adopt *a, struct cl_error *reterr)
+{
+	const struct cl_uuid nobody = { 0 };
+	bool known = a->irq ? cl_state_adopt_irq(e->state, a->number)
+			    : cl_state_adopt_thread(e->state, a->thread);
+
+	if (!known) {
+		a->tries++;
+		return 0;
+	}
+	a->tries = ADOPT_TRIES;
+	if (!e->recorder)
+		return 0;
+	return cl_recorder_edit(e->recorder, a->irq ? CL_EDIT_ADOPT_IRQ : CL_EDIT_ADOPT_THREAD,
+				&nobody, a->thread, a->number, 0, reterr);
+}
+
+static int take_requests(struct cl_engine *e, struct cl_error *reterr)
+{
+	uint32_t kept = 0;
+	int r = cl_adopt_take(e->dir_fd, e->adopt, &e->adopt_count, reterr);
+
+	for (uint32_t i = 0; r == 0 && i < e->adopt_count; i++) {
+		r = adopt_one(e, &e->adopt[i], reterr);
+		if (e->adopt[i].tries < ADOPT_TRIES)
+			e->adopt[kept++] = e->adopt[i];
+	}
+	if (r == 0)
+		e->adopt_count = kept;
+	return r;
+}
+
+/* ---- observe ---- */
+
+static int tell_and_decide(struct cl_engine *e, struct cl_tick *tick, struct cl_error *reterr)
+{
+	const struct cl_snapshot *prev = cl_engine_prev(e), *now = cl_engine_now(e);
+	uint64_t begin;
+	int r = 0;
+
+	if (e->act && !e->owned)
+		r = own_journal(e, reterr);
+	if (r == 0 && e->act)
+		r = take_requests(e, reterr);
+	if (r < 0)
+		return r;
+	begin = cl_clock_ns();
+	cl_plan_reset(e->plan);
+	cl_decide(prev, now, &e->params, e->state, e->plan);
+	tick->decide_ns = cl_clock_ns() - begin;
+	e->fresh = true;
+	return e->recorder ? cl_recorder_tick(e->recorder, now, e->plan, reterr) : 0;
+}
+
+int cl_engine_observe(struct cl_engine *e, struct cl_tick *ret_tick, struct cl_error *reterr)
+{
+	const struct cl_host_ops *ops = e->host->ops;
+	struct cl_snapshot *next = e->snaps[1 - e->now];
+	struct cl_tick tick = { 0 };
+	uint64_t begin = cl_clock_ns();
+	int r = 0;
+
+	e->fresh = false;
+	if (e->act)
+		r = cl_engine_guard(e, &tick.supervisor_restarted, reterr);
+	if (r == 0)
+		r = ops->observe(e->host, ops->now_ns(e->host) + e->params.interval / 2, next,
+				 reterr);
+	if (r < 0)
+		return r;
+	tick.observe_ns = cl_clock_ns() - begin;
+	tick.fault = cl_snapshot_check(e->seen ? e->snaps[e->now] : NULL, next);
+	if (tick.fault == CL_SNAPSHOT_NONE) {
+		e->now = 1 - e->now;
+		e->seen += e->seen < 2;
+		r = tell_and_decide(e, &tick, reterr);
+	}
+	if (ret_tick)
+		*ret_tick = tick;
+	return r;
+}
+
+int cl_engine_wait(struct cl_engine *e, uint64_t ns, int fd, enum cl_wake *ret_why,
+		   struct cl_error *reterr)
+{
+	const struct cl_host_ops *ops = e->host->ops;
+
+	return ops->wait(e->host, ops->now_ns(e->host) + ns, fd, ret_why, reterr);
+}
+
+const struct cl_snapshot *cl_engine_prev(const struct cl_engine *e)
+{
+	return e->seen > 1 ? e->snaps[1 - e->now] : NULL;
+}
+
+const struct cl_snapshot *cl_engine_now(const struct cl_engine *e)
+{
+	return e->snaps[e->now];
+}
+const struct cl_plan *cl_engine_plan(const struct cl_engine *e)
+{
+	return e->plan;
+}
+const struct cl_state *cl_engine_state(const struct cl_engine *e)
+{
+	return e->state;
+}
+struct cl_host *cl_engine_host(const struct cl_engine *e)
+{
+	return e->host;
+}
+const char *cl_engine_uri(const struct cl_engine *e)
+{
+	return e->uri;
+}
+
+/* ---- open and close ---- */
+
+static struct cl_engine *new_engine(const struct cl_engine_options *options,
+				    struct cl_error *reterr)
+{
+	const char *dir = options->state_dir ? options->state_dir : CL_STATE_DIR, *wrong;
+	struct cl_engine *e;
+
+	if (strlen(dir) >= CL_PATH_MAX) {
+		cl_fail(reterr, ENAMETOOLONG, "state directory %.64s...: longer than %u bytes", dir,
+			CL_PATH_MAX - 1);
+		return NULL;
+	}
+	if (!cl_params_check(&options->params, &wrong)) {
+		cl_fail(reterr, EINVAL, "parameter %s is out of its range, or at odds with another",
+			wrong);
+		return NULL;
+	}
+	e = calloc(1, sizeof(*e));
+	if (!e) {
+		cl_fail(reterr, ENOMEM, "starting: no memory");
+		return NULL;
+	}
+	e->dir_fd = e->lock_fd = -1;
+	e->params = options->params;
+	e->act = options->act;
+	snprintf(e->dir, sizeof(e->dir), "%s", dir);
+	return e;
+}
+
+/* First of all, while this process is small: the supervisor is a copy of it. */
+static int open_acting(struct cl_engine *e, struct cl_error *reterr)
+{
+	int r = cl_state_dir(e->dir, reterr);
+
+	if (r == 0)
+		r = cl_dir_open(e->dir, &e->dir_fd, reterr);
+	if (r == 0)
+		r = cl_lock(e->dir, &e->lock_fd, reterr);
+	if (r == 0)
+		r = cl_supervisor_start(e->dir, e->lock_fd, &e->supervisor, reterr);
+	return r;
+}
+
+static int open_rest(struct cl_engine *e, const struct cl_engine_options *options,
+		     struct cl_error *reterr)
+{
+	const struct cl_limits *cap = options->limits ? options->limits : &cl_limits_default;
+	int r = 0;
+
+	if (e->act)
+		r = cl_journal_open(e->dir, e->uri, &e->writer, reterr);
+	if (r < 0)
+		return r;
+	e->snaps[0] = cl_snapshot_new(cap);
+	e->snaps[1] = cl_snapshot_new(cap);
+	e->state = cl_state_new(cap);
+	e->plan = cl_plan_new(cap);
+	if (!e->snaps[0] || !e->snaps[1] || !e->state || !e->plan)
+		return cl_fail(reterr, ENOMEM,
+			       "starting: no memory for this many guests and threads");
+	if (options->record)
+		r = cl_recorder_open(options->record, e->uri, cap, &e->params, e->state,
+				     &e->recorder, reterr);
+	return r;
+}
+
+int cl_engine_open_host(const struct cl_engine_options *options, struct cl_host *host,
+			const char *uri, struct cl_engine **ret_engine, struct cl_error *reterr)
+{
+	struct cl_engine *e = new_engine(options, reterr);
+	struct cl_error err;
+	int r;
+
+	if (!e) {
+		cl_host_close(host);
+		return reterr ? -reterr->code : -EINVAL;
+	}
+	e->host = host;
+	snprintf(e->uri, sizeof(e->uri), "%s", uri);
+	r = e->act ? open_acting(e, &err) : 0;
+	if (r == 0)
+		r = open_rest(e, options, &err);
+	if (r < 0) {
+		cl_engine_close(e, CL_END_KEEP, 0, NULL, NULL);
+		if (reterr)
+			*reterr = err;
+		return r;
+	}
+	*ret_engine = e;
+	return 0;
+}
+
+int cl_engine_open(const struct cl_engine_options *options, struct cl_engine **ret_engine,
+		   struct cl_error *reterr)
+{
+	struct cl_engine *e;
+	struct cl_error err;
+	int r;
+
+	e = new_engine(options, &err);
+	if (!e) {
+		if (reterr)
+			*reterr = err;
+		return -err.code;
+	}
+	r = e->act ? open_acting(e, &err) : 0;
+	if (r == 0)
+		r = cl_host_open(options->host_uri, &e->host, e->uri, sizeof(e->uri), &err);
+	if (r == 0)
+		r = open_rest(e, options, &err);
+	if (r < 0) {
+		cl_engine_close(e, CL_END_KEEP, 0, NULL, NULL);
+		if (reterr)
+			*reterr = err;
+		return r;
+	}
+	*ret_engine = e;
+	return 0;
+}
+
+/* Requests that were taken and not met are left for the next closer. */
+static void return_requests(struct cl_engine *e)
+{
+	for (uint32_t i = 0; i < e->adopt_count; i++) {
+		const struct cl_object object = { .thread = e->adopt[i].thread,
+						  .irq = e->adopt[i].number };
+
+		(void)cl_adopt_request(e->dir, &object, e->adopt[i].irq, NULL);
+	}
+}
+
+/* The supervisor stays until what is to be undone is undone: killed in the middle, it goes on. */
+static int end(struct cl_engine *e, enum cl_ending ending, uint64_t until_ns,
+	       struct cl_undo_report *ret_report, struct cl_error *reterr)
+{
+	struct cl_error err;
+	int r = 0;
+
+	cl_journal_close(e->writer);
+	if (ending == CL_END_UNDO) {
+		r = cl_undo(e->dir, false, NULL, NULL, ret_report, &err);
+		if (r == -ENOENT)
+			r = 0;
+		else if (r < 0 && reterr)
+			*reterr = err;
+	}
+	return_requests(e);
+	if (ending == CL_END_KEEP_UNTIL && e->supervisor && cl_supervisor_alive(e->supervisor)) {
+		cl_supervisor_release_until(e->supervisor, until_ns);
+		flock(e->lock_fd,
+		      LOCK_UN); /* for both of us, now: `closer confirm` may follow at once */
+		return r;
+	}
+	if (ending == CL_END_KEEP_UNTIL && e->supervisor)
+		r = cl_fail(reterr, ECHILD,
+			    "nobody is left to undo it in time, its supervisor was killed: `closer "
+			    "undo` when it is time");
+	cl_supervisor_release(e->supervisor);
+	return r;
+}
+
+int cl_engine_close(struct cl_engine *e, enum cl_ending ending, uint64_t until_ns,
+		    struct cl_undo_report *ret_report, struct cl_error *reterr)
+{
+	struct cl_error err;
+	int r = 0, closed;
+
+	if (!e)
+		return 0;
+	if (ret_report)
+		*ret_report = (struct cl_undo_report){ .verified = true };
+	closed = cl_recorder_close(e->recorder, &err);
+	cl_host_close(e->host);
+	if (e->act)
+		r = end(e, ending, until_ns, ret_report, reterr);
+	if (r == 0 && closed < 0) {
+		r = closed;
+		if (reterr)
+			*reterr = err;
+	}
+	if (e->lock_fd >= 0)
+		close(e->lock_fd);
+	if (e->dir_fd >= 0)
+		close(e->dir_fd);
+	cl_snapshot_free(e->snaps[0]);
+	cl_snapshot_free(e->snaps[1]);
+	cl_state_free(e->state);
+	cl_plan_free(e->plan);
+	free(e);
+	return r;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Actions to changes: indices become paths, CPU sets and process ids. */
+#include "expand.h"
+#include "lib.h"
+
+#include <string.h>
+
+static bool mask_of(const struct cl_plan *plan, struct cl_mask_ix mask, struct cl_cpuset *ret)
+{
+	if (mask.v >= plan->n.masks)
+		return false;
+	*ret = *cl_plan_set(plan, mask);
+	return true;
+}
+
+/* A thread's place: a group, unless it is to be left as it is, and a mask. */
+static bool place_of(const struct cl_snapshot *now, const struct cl_plan *plan,
+		     const struct cl_value *value, struct cl_setting *ret)
+{
+	ret->present = true;
+	if (value->tag == CL_VALUE_PLACE && value->group.tag != CL_GROUP_NONE) {
+		if (!cl_group_path(&value->group, now, ret->path))
+			return false;
+		ret->has_path = true;
+	} else if (value->tag != CL_VALUE_PLACE && value->tag != CL_VALUE_MASK) {
+		return false;
+	}
+	return mask_of(plan, value->mask, &ret->cpus);
+}
+
+static bool container_of_value(const struct cl_plan *plan, const struct cl_value *value,
+			       struct cl_setting *ret)
+{
+	ret->present = value->tag != CL_VALUE_ABSENT;
+	if (!ret->present)
+		return true;
+	return (value->tag == CL_VALUE_GROUP || value->tag == CL_VALUE_MASK) &&
+	       mask_of(plan, value->mask, &ret->cpus);
+}
+
+static bool irq_cpus(const struct cl_plan *plan, const struct cl_value *value,
+		     struct cl_setting *ret)
+{
+	ret->present = true;
+	return value->tag == CL_VALUE_MASK && mask_of(plan, value->mask, &ret->cpus);
+}
+
+static int32_t process_of(const struct cl_snapshot *now, const struct cl_action *action)
+{
+	struct cl_guest_ix guest = action->object.guest;
+
+	return guest.v < now->n.guests ? now->guests[guest.v].process.tid : 0;
+}
+
+enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *plan,
+			   const struct cl_action *action, struct cl_change *ret_change)
+{
+	struct cl_change *c = ret_change;
+	bool fine = false;
+
+	memset(c, 0, sizeof(*c));
+	switch (action->kind) {
+	case CL_ACTION_THREAD_PLACE:
+	case CL_ACTION_VCPU_RESTORE:
+	case CL_ACTION_THREAD_RELEASE:
+		c->kind = CL_CHANGE_THREAD;
+		c->thread = action->object.thread;
+		c->process = process_of(now, action);
+		if (action->kind == CL_ACTION_THREAD_RELEASE)
+			return CL_EXPANDED_DROP;
+		fine = place_of(now, plan, &action->from, &c->from) &&
+		       place_of(now, plan, &action->to, &c->to);
+		/* A group that is left alone on one side is no part of the other side either. */
+		if (!c->to.has_path || !c->from.has_path)
+			c->to.has_path = c->from.has_path = false;
+		break;
+	case CL_ACTION_IRQ_PLACE:
+	case CL_ACTION_IRQ_RELEASE:
+		c->kind = CL_CHANGE_IRQ;
+		c->irq = action->object.irq;
+		if (action->kind == CL_ACTION_IRQ_RELEASE)
+			return CL_EXPANDED_DROP;
+		fine = irq_cpus(plan, &action->from, &c->from) &&
+		       irq_cpus(plan, &action->to, &c->to);
+		break;
+	case CL_ACTION_GROUP_CREATE:
+	case CL_ACTION_GROUP_WIDEN:
+	case CL_ACTION_GROUP_NARROW:
+	case CL_ACTION_GROUP_REMOVE:
+		c->kind = CL_CHANGE_GROUP;
+		fine = cl_group_path(&action->object.group, now, c->path) &&
+		       container_of_value(plan, &action->from, &c->from) &&
+		       container_of_value(plan, &action->to, &c->to);
+		break;
+	case CL_ACTION_KIND_COUNT:
+		break;
+	}
+	return fine ? CL_EXPANDED_CHANGE : CL_EXPANDED_BAD;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Undo against a small machine made of lines: what comes back, what is left, and that being killed
+ * at any write, on the way there or back, changes nothing of that. (system/kill.sh does it to real
+ * threads.)
+ */
+#include "machine.h"
+
+static void test_all_comes_back(void **state)
+{
+	struct cl_journal j = parse(usual, NULL);
+	struct machine before = start(), m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	thread_is(&m, 11, "/closer/a", "2");
+	r = undo(&m, &j);
+	same_machine(&before, &m);
+	assert_int_equal(r.objects, 5);
+	assert_int_equal(r.restored, 5);
+	assert_true(r.verified);
+	r = undo(&m, &j); /* again: nothing to do */
+	assert_int_equal(r.already, 5);
+	assert_true(r.verified);
+	cl_journal_done(&j);
+}
+
+/* Killed at each write of applying, then at each write of undoing, then left to finish. */
+static void test_killed_anywhere(void **state)
+{
+	struct cl_journal j = parse(usual, NULL);
+
+	for (int there = 0; there < 12; there++) {
+		for (int back = 0; back < 16; back++) {
+			struct machine before = start(), m = start();
+			struct cl_undo_report r;
+
+			m.writes_left = there;
+			forward(&m, &j);
+			m.writes_left = back;
+			r = undo(&m, &j);
+			assert_true(r.verified || m.writes_left == 0);
+			m.writes_left = 1000;
+			r = undo(&m, &j);
+			same_machine(&before, &m);
+			assert_true(r.verified && r.left == 0);
+		}
+	}
+	cl_journal_done(&j);
+}
+
+static void test_somebody_elses_mask(void **state)
+{
+	struct cl_journal j = parse(usual, NULL);
+	struct machine m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	/* one set by hand where closer put it, one taken out altogether, the interrupt too */
+	thread(&m, 10)->cpus = cpus("3");
+	snprintf(thread(&m, 11)->path, 64, "/vm");
+	thread(&m, 11)->cpus = cpus("0");
+	m.irq = cpus("1");
+	r = undo(&m, &j);
+	thread_is(&m, 10, "/vm", "3"); /* the group had to go, the mask stays */
+	thread_is(&m, 11, "/vm", "0");
+	assert_true(cl_cpuset_has(&m.irq, 1) && cl_cpuset_count(&m.irq) == 1);
+	assert_int_equal(r.left, 3);
+	assert_int_equal(m.said, 3);
+	assert_true(r.verified);
+	assert_null(group(&m, "/closer"));
+	cl_journal_done(&j);
+}
+
+static void test_born_of_placed_ones(void **state)
+{
+	struct cl_journal j = parse(usual, NULL);
+	struct machine m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	add_thread(&m, 20, 150, 10, "/closer/a", "1"); /* born in the container */
+	add_thread(&m, 21, 150, 10, "/vm", "1");       /* born with the mask, after it was given */
+	add_thread(&m, 22, 60, 10, "/vm", "1");        /* had it before: somebody's own */
+	add_thread(&m, 23, 150, 10, "/vm", "2");       /* that one was given only later, at 200 */
+	add_thread(&m, 24, 300, 10, "/closer/a", "3"); /* never one of ours: goes out with it */
+	add_thread(&m, 30, 150, 30, "/closer/a", "1"); /* a process that the guest started */
+	thread(&m, 30)->parent = 10;
+	r = undo(&m, &j);
+	thread_is(&m, 20, "/vm", "0-3");
+	thread_is(&m, 21, "/vm", "0-3");
+	thread_is(&m, 22, "/vm", "1");
+	thread_is(&m, 23, "/vm", "2");
+	thread_is(&m, 24, "/vm", "3");
+	thread_is(&m, 30, "/vm", "0-3");
+	assert_int_equal(r.objects, 5 + 4);
+	assert_int_equal(r.restored, 9);
+	assert_true(r.verified);
+	assert_null(group(&m, "/closer"));
+	cl_journal_done(&j);
+}
+
+static void test_born_while_undoing(void **state)
+{
+	struct cl_journal j = parse(usual, NULL);
+	struct machine m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	m.births = 1; /* after the threads were restored and before the group goes */
+	r = undo(&m, &j);
+	thread_is(&m, 501, "/vm", "0-3");
+	assert_true(r.verified);
+	assert_null(group(&m, "/closer/a"));
+	cl_journal_done(&j);
+}
+
+/* A worker born of a placed thread, then placed itself: its `from` in the journal is ours. */
+static void test_from_was_inherited(void **state)
+{
+	static const char *const more[] = {
+		"change 7 thread 20 start 150 process 10 from cgroup /closer/a cpus 1 "
+		"to cgroup /closer/a cpus 3 why home",
+		"change 8 thread 21 start 150 process 10 from cgroup /vm cpus 1 to cgroup /vm cpus 3 why home",
+		"change 9 thread 22 start 60 process 10 from cgroup /vm cpus 1 to cgroup /vm cpus 3 why home",
+		"change 10 thread 23 start 150 process 10 from cgroup /closer/a cpus 1 "
+		"to cgroup /vm cpus 0-3 why inherited",
+		NULL,
+	};
+	struct cl_journal j = parse(usual, more);
+	struct machine m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	add_thread(&m, 20, 150, 10, "/closer/a", "3");
+	add_thread(&m, 21, 150, 10, "/vm", "3");
+	add_thread(&m, 22, 60, 10, "/vm", "3"); /* older than the plan: the mask was its own */
+	add_thread(&m, 23, 150, 10, "/vm",
+		   "0-3"); /* a vCPU that was given its default back: stays */
+	r = undo(&m, &j);
+	thread_is(&m, 20, "/vm", "0-3");
+	thread_is(&m, 21, "/vm", "0-3");
+	thread_is(&m, 22, "/vm", "1");
+	thread_is(&m, 23, "/vm", "0-3");
+	assert_true(r.verified);
+	assert_int_equal(r.already, 1);
+	/* and one whose giving back never happened */
+	thread(&m, 23)->cpus = cpus("1");
+	r = undo(&m, &j);
+	thread_is(&m, 23, "/vm", "0-3");
+	cl_journal_done(&j);
+}
+
+static void test_numbers_used_again(void **state)
+{
+	struct cl_journal j = parse(usual, NULL);
+	struct machine m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	for (int32_t tid = 10; tid <= 12; tid++) { /* the guest died; its ids belong to others */
+		thread(&m, tid)->start = 5000;
+		snprintf(thread(&m, tid)->path, 64, "/");
+		thread(&m, tid)->cpus = cpus("1");
+	}
+	r = undo(&m, &j);
+	for (int32_t tid = 10; tid <= 12; tid++)
+		thread_is(&m, tid, "/", "1");
+	assert_int_equal(r.gone, 2);
+	assert_true(r.verified);
+	assert_null(group(&m, "/closer"));
+	cl_journal_done(&j);
+}
+
+static void test_strangers_in_our_group(void **state)
+{
+	struct cl_journal j = parse(usual, NULL);
+	struct machine m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	snprintf(thread(&m, 99)->path, 64, "/closer/a");
+	r = undo(&m, &j);
+	thread_is(&m, 99, "/closer/a", "0-3");
+	thread_is(&m, 10, "/vm", "0-3");
+	assert_non_null(group(&m, "/closer/a"));
+	assert_int_equal(r.left, 2); /* the container, and the one above it */
+	assert_true(r.verified);
+	/* a container of another's making inside ours */
+	m = start();
+	forward(&m, &j);
+	add_group(&m, "/closer/other", "1");
+	r = undo(&m, &j);
+	assert_null(group(&m, "/closer/a"));
+	assert_non_null(group(&m, "/closer"));
+	assert_int_equal(r.left, 1);
+	assert_true(r.verified);
+	cl_journal_done(&j);
+}
+
+static void test_where_it_was_is_gone(void **state)
+{
+	struct cl_journal j = parse(usual, NULL);
+	struct machine m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	snprintf(thread(&m, 12)->path, 64, "/");
+	*group(&m, "/vm") = m.groups[--m.group_count];
+	r = undo(&m, &j);
+	thread_is(&m, 10, "/", "0-3");
+	thread_is(&m, 11, "/", "0-3");
+	assert_int_equal(r.failed, 0);
+	assert_true(m.said >= 2);
+	assert_true(r.verified);
+	/* there, but with fewer CPUs than before */
+	m = start();
+	forward(&m, &j);
+	group(&m, "/vm")->cpus = cpus("2-3");
+	r = undo(&m, &j);
+	thread_is(&m, 10, "/vm", "2-3");
+	assert_true(r.verified);
+	cl_journal_done(&j);
+}
+
+static void test_dropped_is_not_touched(void **state)
+{
+	static const char *const more[] = { "drop thread 10 start 50", "drop irq 4", NULL };
+	struct cl_journal j = parse(usual, more);
+	struct machine m = start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	snprintf(thread(&m, 10)->path, 64, "/vm");
+	thread(&m, 10)->cpus = cpus("1"); /* a value of ours, but it is somebody's now */
+	m.irq = cpus("2");
+	r = undo(&m, &j);
+	thread_is(&m, 10, "/vm", "1");
+	assert_true(cl_cpuset_has(&m.irq, 2) && cl_cpuset_count(&m.irq) == 1);
+	assert_int_equal(r.objects, 3);
+	assert_true(r.verified);
+	cl_journal_done(&j);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_comes_back),
+		cmocka_unit_test(test_killed_anywhere),
+		cmocka_unit_test(test_somebody_elses_mask),
+		cmocka_unit_test(test_born_of_placed_ones),
+		cmocka_unit_test(test_born_while_undoing),
+		cmocka_unit_test(test_from_was_inherited),
+		cmocka_unit_test(test_numbers_used_again),
+		cmocka_unit_test(test_strangers_in_our_group),
+		cmocka_unit_test(test_where_it_was_is_gone),
+		cmocka_unit_test(test_dropped_is_not_touched),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
