@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Values, objects and actions as text for people. What comes from guests is escaped here. */
+#include "cli.h"
+
+#include <string.h>
+
+char *cli_guest_name(const struct cl_snapshot *snap, struct cl_guest_ix guest, char *buf,
+		     size_t size)
+{
+	if (guest.v >= snap->n.guests) {
+		snprintf(buf, size, "nobody");
+		return buf;
+	}
+	const struct cl_guest *g = &snap->guests[guest.v];
+	const char *name = cl_snapshot_str(snap, g->name);
+	char uuid[CL_UUID_TEXT];
+
+	if (*name)
+		return cl_escape(name, buf, size);
+	cl_uuid_format(&g->id, uuid);
+	snprintf(buf, size, "%s", uuid);
+	return buf;
+}
+
+char *cli_list_text(const struct cl_cpuset *set, char *buf, size_t size)
+{
+	size_t want = cl_cpuset_format(set, buf, size);
+
+	if (want == 0)
+		snprintf(buf, size, "none");
+	else if (want >= size && size > 4)
+		memcpy(buf + size - 4, "...", 4);
+	return buf;
+}
+
+char *cli_cpus_text(const struct cl_cpuset *set, char *buf, size_t size)
+{
+	uint32_t n = cl_cpuset_count(set);
+	int head = snprintf(buf, size, "%s", n == 0 ? "no CPU" : n == 1 ? "CPU " : "CPUs ");
+
+	if (n > 0)
+		cli_list_text(set, buf + head, size - (size_t)head);
+	return buf;
+}
+
+char *cli_nodes_text(uint64_t nodes, char *buf, size_t size)
+{
+	struct cl_cpuset set; /* the same list format */
+
+	if (nodes == 0) {
+		snprintf(buf, size, "?");
+		return buf;
+	}
+	cl_cpuset_zero(&set);
+	for (uint32_t n = 0; n < CL_NODES_MAX; n++) {
+		if ((nodes >> n) & 1)
+			cl_cpuset_add(&set, n);
+	}
+	return cli_list_text(&set, buf, size);
+}
+
+char *cli_percent(uint64_t ns, uint64_t span_ns, char *buf, size_t size)
+{
+	if (span_ns == 0 || ns == CL_UNKNOWN)
+		snprintf(buf, size, "-");
+	else
+		snprintf(buf, size, "%.1f", 100.0 * (double)ns / (double)span_ns);
+	return buf;
+}
+
+static const struct cl_work *find_work(const struct cl_snapshot *snap, struct cl_tid id)
+{
+	for (uint32_t i = 0; i < snap->n.works; i++) {
+		if (snap->works[i].thread.tid == id.tid && snap->works[i].thread.start == id.start)
+			return &snap->works[i];
+	}
+	return NULL;
+}
+
+static void thread_text(const struct cl_snapshot *snap, const struct cl_action *action, char *buf,
+			size_t size)
+{
+	const struct cl_tid id = action->object.thread;
+	const struct cl_work *work = find_work(snap, id);
+	char name[4 * 16];
+
+	if (work) {
+		snprintf(buf, size, "%d (%s)", id.tid, cl_escape(work->name, name, sizeof(name)));
+		return;
+	}
+	for (uint32_t i = 0; i < snap->n.vcpus; i++) {
+		if (snap->vcpus[i].thread.tid == id.tid &&
+		    snap->vcpus[i].thread.start == id.start) {
+			snprintf(buf, size, "%d (vCPU %u)", id.tid, snap->vcpus[i].index);
+			return;
+		}
+	}
+	snprintf(buf, size, "%d", id.tid);
+}
+
+static void irq_text(const struct cl_snapshot *snap, uint32_t number, char *buf, size_t size)
+{
+	char name[CLI_NAME_MAX];
+
+	for (uint32_t i = 0; i < snap->n.irqs; i++) {
+		if (snap->irqs[i].number == number) {
+			snprintf(buf, size, "%u (%s)", number,
+				 cl_escape(cl_snapshot_str(snap, snap->irqs[i].name), name,
+					   sizeof(name)));
+			return;
+		}
+	}
+	snprintf(buf, size, "%u", number);
+}
+
+static char *group_text(const struct cl_snapshot *snap, const struct cl_group_ref *group, char *buf,
+			size_t size)
+{
+	char path[CL_PATH_MAX];
+
+	if (!cl_group_path(group, snap, path))
+		snprintf(path, sizeof(path), "?");
+	return cl_escape(path, buf, size);
+}
+
+char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *action, char *buf,
+		      size_t size)
+{
+	char guest[CLI_NAME_MAX];
+	char what[CL_PATH_MAX] = "";
+
+	switch (action->kind) {
+	case CL_ACTION_GROUP_CREATE:
+	case CL_ACTION_GROUP_WIDEN:
+	case CL_ACTION_GROUP_NARROW:
+	case CL_ACTION_GROUP_REMOVE:
+		return group_text(snap, &action->object.group, buf, size);
+	case CL_ACTION_IRQ_PLACE:
+	case CL_ACTION_IRQ_RELEASE:
+		irq_text(snap, action->object.irq, what, sizeof(what));
+		break;
+	case CL_ACTION_VCPU_RESTORE:
+	case CL_ACTION_THREAD_PLACE:
+	case CL_ACTION_THREAD_RELEASE:
+	case CL_ACTION_KIND_COUNT:
+		thread_text(snap, action, what, sizeof(what));
+		break;
+	}
+	snprintf(buf, size, "%s of %s", what,
+		 cli_guest_name(snap, action->object.guest, guest, sizeof(guest)));
+	return buf;
+}
+
+char *cli_value_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
+		     const struct cl_value *value, char *buf, size_t size)
+{
+	const struct cl_cpuset *set = NULL;
+	char cpus[256] = "", path[CL_PATH_MAX];
+
+	switch (value->tag) {
+	case CL_VALUE_ABSENT:
+		snprintf(buf, size, "absent");
+		return buf;
+	case CL_VALUE_INT:
+		snprintf(buf, size, "%lld", (long long)value->number);
+		return buf;
+	case CL_VALUE_MASK:
+	case CL_VALUE_GROUP:
+	case CL_VALUE_PLACE:
+		if (value->mask.v < plan->n.masks)
+			set = cl_plan_set(plan, value->mask);
+		break;
+	}
+	if (set)
+		cli_cpus_text(set, cpus, sizeof(cpus));
+	if (value->tag != CL_VALUE_PLACE || value->group.tag == CL_GROUP_NONE)
+		snprintf(buf, size, "%s", set ? cpus : "CPUs ?");
+	else
+		snprintf(buf, size, "%s in %s", set ? cpus : "CPUs ?",
+			 group_text(snap, &value->group, path, sizeof(path)));
+	return buf;
+}
+
+char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
+		      const struct cl_action *action, char *buf, size_t size)
+{
+	char object[CL_PATH_MAX + CLI_NAME_MAX], from[CLI_TEXT_MAX / 2], to[CLI_TEXT_MAX / 2];
+
+	snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
+		 cli_object_text(snap, action, object, sizeof(object)),
+		 cli_value_text(snap, plan, &action->from, from, sizeof(from)),
+		 cli_value_text(snap, plan, &action->to, to, sizeof(to)));
+	return buf;
+}
+
+char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *setting, char *buf,
+		       size_t size)
+{
+	char cpus[256], path[CL_PATH_MAX];
+
+	if (kind == CL_CHANGE_GROUP && !setting->present) {
+		snprintf(buf, size, "absent");
+		return buf;
+	}
+	cli_cpus_text(&setting->cpus, cpus, sizeof(cpus));
+	if (kind == CL_CHANGE_THREAD && setting->has_path)
+		snprintf(buf, size, "%s in %s", cpus, cl_escape(setting->path, path, sizeof(path)));
+	else
+		snprintf(buf, size, "%s", cpus);
+	return buf;
+}
+
+char *cli_change_text(const struct cl_change *change, char *buf, size_t size)
+{
+	char path[CL_PATH_MAX];
+
+	switch (change->kind) {
+	case CL_CHANGE_THREAD:
+		snprintf(buf, size, "thread %d", change->thread.tid);
+		break;
+	case CL_CHANGE_IRQ:
+		snprintf(buf, size, "interrupt %u", change->irq);
+		break;
+	case CL_CHANGE_GROUP:
+		snprintf(buf, size, "container %s", cl_escape(change->path, path, sizeof(path)));
+		break;
+	}
+	return buf;
+}
+
+/* What the host says of why it cannot do an action; "" if it says nothing. */
+static const char *why_not(const struct cl_snapshot *snap, enum cl_action_kind kind)
+{
+	enum cl_can can = CL_CAN_MASK;
+
+	switch (kind) {
+	case CL_ACTION_GROUP_CREATE:
+	case CL_ACTION_GROUP_WIDEN:
+	case CL_ACTION_GROUP_NARROW:
+	case CL_ACTION_GROUP_REMOVE:
+		can = CL_CAN_GROUP;
+		break;
+	case CL_ACTION_IRQ_PLACE:
+	case CL_ACTION_IRQ_RELEASE:
+		can = CL_CAN_IRQ;
+		break;
+	case CL_ACTION_VCPU_RESTORE:
+	case CL_ACTION_THREAD_PLACE:
+	case CL_ACTION_THREAD_RELEASE:
+	case CL_ACTION_KIND_COUNT:
+		break;
+	}
+	return cl_snapshot_str(snap, snap->why_not[can]);
+}
+
+static void print_action(const struct cli_call *call, const struct cl_snapshot *snap,
+			 const struct cl_plan *plan, const struct cl_action *action)
+{
+	char line[CLI_TEXT_MAX], why[CL_WHY_MAX], clean[CL_PATH_MAX];
+
+	printf("%s\n    %s\n", cli_action_text(snap, plan, action, line, sizeof(line)),
+	       cl_why_text(&action->why, why, sizeof(why)));
+	if (!action->possible)
+		printf("    %snot possible%s: %s\n", cli_colour(call, "lost"), cli_colour_off(call),
+		       cl_escape(why_not(snap, action->kind), clean, sizeof(clean)));
+}
+
+/* How many works were left alone, by reason: the other half of a plan. */
+static void print_left(const struct cl_plan *plan)
+{
+	uint32_t counts[CL_REASON_COUNT] = { 0 };
+
+	for (uint32_t i = 0; i < plan->n.verdicts; i++)
+		counts[plan->verdicts[i].left.code]++;
+	printf("%u threads of guests looked at: %u to be changed", plan->n.verdicts,
+	       counts[CL_REASON_NONE]);
+	for (uint32_t r = 0; r < CL_REASON_COUNT; r++) {
+		if (r != CL_REASON_NONE && counts[r] > 0)
+			printf(", %u %s", counts[r], cl_reason_name((enum cl_reason)r));
+	}
+	printf("\n");
+}
+
+void cli_plan_print(const struct cli_call *call, const struct cl_snapshot *snap,
+		    const struct cl_plan *plan)
+{
+	char main_cpus[256], secondary[256];
+	uint32_t changes = cl_plan_changes(plan);
+
+	printf("main container on %s, guests' work on %s\n",
+	       cli_cpus_text(&plan->main_cpus, main_cpus, sizeof(main_cpus)),
+	       cli_cpus_text(&plan->secondary_cpus, secondary, sizeof(secondary)));
+	for (uint32_t i = 0; i < plan->n.actions; i++)
+		print_action(call, snap, plan, &plan->actions[i]);
+	if (plan->dropped > 0)
+		printf("%u more actions had no room in this plan\n", plan->dropped);
+	print_left(plan);
+	if (changes == 0)
+		printf("nothing to change\n");
+	else
+		printf("%u change%s\n", changes, changes == 1 ? "" : "s");
+}
+
+void cli_undo_print(const struct cli_call *call, const struct cl_undo_report *report)
+{
+	cli_say(call,
+		"put back: %u of %u objects restored, %u were so already, %u are gone, %u left to "
+		"whoever changed them, %u failed; %s",
+		report->restored, report->objects, report->already, report->gone, report->left,
+		report->failed,
+		report->verified ? "verified" : "NOT verified: run `closer undo` again");
+}
+
+json_t *cli_undo_json(const struct cl_undo_report *report)
+{
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "objects", (json_int_t)report->objects,
+			 "restored", (json_int_t)report->restored, "already",
+			 (json_int_t)report->already, "gone", (json_int_t)report->gone, "left",
+			 (json_int_t)report->left, "failed", (json_int_t)report->failed, "verified",
+			 (int)report->verified);
+}
+
+void cli_undo_say(void *ctx, const struct cl_change *change, const char *text)
+{
+	const struct cli_call *call = ctx;
+	char what[CL_PATH_MAX + 32];
+
+	cli_say(call, "%s: %s", cli_change_text(change, what, sizeof(what)), text);
+}

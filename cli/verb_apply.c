@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* apply: makes the plan true, once, and leaves it so until `closer undo`. */
+#include "cli.h"
+
+#include <string.h>
+#include <time.h>
+
+struct outcomes {
+	const struct cli_call *call;
+	const struct cl_engine *engine;
+	json_t *list; /* with --json */
+};
+
+static void say(void *ctx, const struct cl_action *action, int code, const char *text)
+{
+	struct outcomes *out = ctx;
+	const struct cl_snapshot *snap = cl_engine_now(out->engine);
+	const struct cl_plan *plan = cl_engine_plan(out->engine);
+	char line[CLI_TEXT_MAX], why[CL_WHY_MAX], clean[4 * CL_ERROR_MAX];
+
+	if (out->list) {
+		json_t *entry = cl_json_action(snap, plan, action);
+
+		if (entry) {
+			json_object_set_new(entry, "code", json_integer(code));
+			json_object_set_new(
+				entry, "outcome",
+				json_string(cl_escape(text ? text : "", clean, sizeof(clean))));
+			json_array_append_new(out->list, entry);
+		}
+		return;
+	}
+	cli_action_text(snap, plan, action, line, sizeof(line));
+	if (code == 0)
+		printf("%sdone%s    %s\n        %s\n", cli_colour(out->call, "ok"),
+		       cli_colour_off(out->call), line,
+		       cl_why_text(&action->why, why, sizeof(why)));
+	else
+		printf("%sfailed%s  %s\n        %s\n", cli_colour(out->call, "bad"),
+		       cli_colour_off(out->call), line,
+		       cl_escape(text ? text : strerror(code < 0 ? -code : code), clean,
+				 sizeof(clean)));
+}
+
+static enum cli_exit report(const struct outcomes *out, const struct cl_tick *tick,
+			    const char *until)
+{
+	const struct cli_call *call = out->call;
+
+	if (out->list) {
+		json_t *json = json_pack("{s:I,s:I,s:I,s:O}", "done", (json_int_t)tick->done,
+					 "failed", (json_int_t)tick->failed, "skipped",
+					 (json_int_t)tick->skipped, "actions", out->list);
+
+		if (json)
+			json_object_set_new(json, "until",
+					    *until ? json_string(until) : json_null());
+		enum cli_exit code = cli_json(call, json);
+
+		if (code != CLI_OK)
+			return code;
+	} else {
+		printf("%u done, %u failed, %u skipped\n", tick->done, tick->failed, tick->skipped);
+		fflush(stdout);
+	}
+	if (*until)
+		cli_say(call, "undone at %s unless `closer confirm` comes", until);
+	else if (tick->done == 0 && tick->failed == 0)
+		cli_say(call, "there was nothing to change");
+	else if (tick->done > 0)
+		cli_say(call, "stays so until `closer undo`");
+	return tick->failed > 0 ? CLI_FAILED : CLI_OK;
+}
+
+static enum cli_exit keep(const struct outcomes *out, struct cl_engine *engine,
+			  const struct cl_tick *tick)
+{
+	const struct cli_call *call = out->call;
+	bool until = call->v.for_ns > 0 && tick->done > 0;
+	char when[64] = "";
+	struct cl_error err;
+
+	if (until) {
+		time_t at = time(NULL) + (time_t)(call->v.for_ns / CL_NS_PER_S);
+		struct tm tm;
+
+		localtime_r(&at, &tm);
+		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S%z", &tm);
+	}
+	int r = cl_engine_close(engine, until ? CL_END_KEEP_UNTIL : CL_END_KEEP,
+				until ? cl_clock_ns() + call->v.for_ns : 0, NULL, &err);
+
+	return r < 0 ? cli_error(call, &err) : report(out, tick, when);
+}
+
+/* Nothing of this plan, or not all of it, was done; what was, is journalled, as what earlier ones
+ * did. */
+static enum cli_exit stop(const struct cli_call *call, struct cl_engine *engine,
+			  const struct cl_error *why)
+{
+	struct cl_error err;
+
+	cli_error(call, why);
+	if (cl_engine_close(engine, CL_END_KEEP, 0, NULL, &err) < 0)
+		cli_error(call, &err);
+	return CLI_FAILED;
+}
+
+static enum cli_exit run(const struct cli_call *call)
+{
+	struct cl_engine *engine = NULL;
+	struct cl_tick tick = { 0 };
+	struct cl_error err;
+
+	if (cli_open(call, true, NULL, &engine, &err) < 0)
+		return cli_error(call, &err);
+	struct outcomes out = { .call = call,
+				.engine = engine,
+				.list = call->v.json ? json_array() : NULL };
+
+	/* before anything was changed: what an earlier apply did stays */
+	if (cli_observe_twice(call, engine, &err) < 0) {
+		cl_engine_close(engine, CL_END_KEEP, 0, NULL, NULL);
+		json_decref(out.list);
+		return cli_error(call, &err);
+	}
+	enum cli_exit code = cl_engine_apply(engine, say, &out, &tick, &err) < 0
+				     ? stop(call, engine, &err)
+				     : keep(&out, engine, &tick);
+
+	json_decref(out.list);
+	return code;
+}
+
+static const struct cli_option options[] = {
+	{ "for", 'f', CLI_TIME, "TIME", CLI_AT(for_ns), CLI_GROUP_ALL,
+	  "undo it all after TIME unless `closer confirm` comes" },
+	{ NULL, 0, CLI_FLAG, NULL, 0, CLI_GROUP_ALL, NULL },
+};
+
+const struct cli_verb cli_verb_apply = {
+	.name = "apply",
+	.groups = CLI_GROUP_HOST | CLI_GROUP_DIR | CLI_GROUP_JSON,
+	.options = options,
+	.doc = "make the plan true, once; stays until `closer undo`",
+	.text = "Observes the host twice, an interval apart, writes what it is going to change to "
+		"the journal, changes it and prints each outcome. It asks nothing. The changes "
+		"stay until `closer undo`. If it is killed before it has ended, everything is put "
+		"back. Needs privilege.",
+	.run = run,
+};

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* explain: each thread that works for a guest: where it runs, where it belongs by which rule, why
+ * it is left. */
+#include "cli.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct explain {
+	const struct cli_call *call;
+	const struct cl_snapshot *snap;
+	const struct cl_plan *plan;
+	const struct cl_journal *journal;
+	struct cl_guest_ix guest; /* only this one, or CL_NONE */
+	int32_t tid;              /* only this one, or 0 */
+};
+
+static bool same_thread(struct cl_tid a, struct cl_tid b)
+{
+	return a.tid == b.tid && a.start == b.start;
+}
+
+/* What closer has set on a thread, by the journal; NULL: nothing. */
+static const struct cl_journal_entry *owned(const struct cl_journal *journal, struct cl_tid id)
+{
+	for (uint32_t i = 0; i < journal->entry_count; i++) {
+		const struct cl_journal_entry *e = &journal->entries[i];
+
+		if (!e->dropped && e->change.kind == CL_CHANGE_THREAD &&
+		    same_thread(e->change.thread, id))
+			return e;
+	}
+	return NULL;
+}
+
+static const struct cl_action *action_of(const struct cl_plan *plan, struct cl_tid id)
+{
+	for (uint32_t i = 0; i < plan->n.actions; i++) {
+		enum cl_action_kind kind = plan->actions[i].kind;
+
+		if ((kind == CL_ACTION_THREAD_PLACE || kind == CL_ACTION_VCPU_RESTORE ||
+		     kind == CL_ACTION_THREAD_RELEASE) &&
+		    same_thread(plan->actions[i].object.thread, id))
+			return &plan->actions[i];
+	}
+	return NULL;
+}
+
+static void mask_text(const struct cl_snapshot *snap, struct cl_mask_ix mask, char *buf,
+		      size_t size)
+{
+	if (mask.v < snap->n.masks)
+		cli_cpus_text(cl_snapshot_set(snap, mask), buf, size);
+	else
+		snprintf(buf, size, "?");
+}
+
+static void print_runs(const struct explain *x, uint32_t i)
+{
+	const struct cl_work *work = &x->snap->works[i];
+	const struct cl_work_books *books = &x->plan->work_books[i];
+	char percent[32], main_part[32], far_part[32];
+
+	printf("    runs     %s %% of a CPU",
+	       cli_percent(books->run_ns, x->plan->books.span_ns, percent, sizeof(percent)));
+	if (work->cpu.v != CL_NONE)
+		printf(", last on CPU %u", work->cpu.v);
+	if (books->run_ns > 0)
+		printf("; %s of it on the main container's CPUs, %s far from the guest's memory",
+		       cl_share_text(
+			       (uint64_t)(cl_share(books->main_ns, books->run_ns) * (double)CL_PPM),
+			       main_part, sizeof(main_part)),
+		       cl_share_text(
+			       (uint64_t)(cl_share(books->far_ns, books->run_ns) * (double)CL_PPM),
+			       far_part, sizeof(far_part)));
+	printf("\n");
+}
+
+static void print_belongs(const struct explain *x, uint32_t i)
+{
+	const struct cl_verdict *verdict = &x->plan->verdicts[i];
+	char why[CL_WHY_MAX], cpus[256] = "";
+
+	if (verdict->placed.code == CL_REASON_NONE)
+		return;
+	if (verdict->target.v < x->plan->n.masks)
+		cli_cpus_text(cl_plan_set(x->plan, verdict->target), cpus, sizeof(cpus));
+	printf("    belongs  %s%s%s%s\n", *cpus ? "on " : "", cpus, *cpus ? ": " : "",
+	       cl_why_text(&verdict->placed, why, sizeof(why)));
+}
+
+static void print_outcome(const struct explain *x, uint32_t i)
+{
+	const struct cl_verdict *verdict = &x->plan->verdicts[i];
+	const struct cl_work *work = &x->snap->works[i];
+	const struct cl_action *action = action_of(x->plan, work->thread);
+	char why[CL_WHY_MAX], to[CLI_TEXT_MAX], mask[256];
+
+	if (action && action->possible)
+		printf("    would be %s: %s\n", cl_action_kind_name(action->kind),
+		       cli_value_text(x->snap, x->plan, &action->to, to, sizeof(to)));
+	else if (action)
+		printf("    left     not possible: %s\n",
+		       cl_why_text(&action->why, why, sizeof(why)));
+	if (verdict->left.code == CL_REASON_NONE)
+		return;
+	if (verdict->left.code == CL_REASON_FOREIGN) {
+		mask_text(x->snap, work->mask, mask, sizeof(mask));
+		printf("    left     %s (it is set to %s; `closer adopt %d` hands it over)\n",
+		       cl_why_text(&verdict->left, why, sizeof(why)), mask, work->thread.tid);
+		return;
+	}
+	printf("    left     %s\n", cl_why_text(&verdict->left, why, sizeof(why)));
+}
+
+static void print_work(const struct explain *x, uint32_t i)
+{
+	const struct cl_work *work = &x->snap->works[i];
+	const struct cl_journal_entry *ours = owned(x->journal, work->thread);
+	char name[4 * sizeof(work->name)], mask[256], path[CL_PATH_MAX], from[CLI_TEXT_MAX];
+
+	printf("  thread %d (%s), %s\n", work->thread.tid,
+	       cl_escape(work->name, name, sizeof(name)), cl_work_kind_name(work->kind));
+	print_runs(x, i);
+	mask_text(x->snap, work->mask, mask, sizeof(mask));
+	printf("    may use  %s", mask);
+	if (work->group.v < x->snap->n.groups)
+		printf(" in %s",
+		       cl_escape(cl_snapshot_str(x->snap, x->snap->groups[work->group.v].path),
+				 path, sizeof(path)));
+	printf("\n");
+	if (ours)
+		printf("    set by   closer; undo gives back %s\n",
+		       cli_setting_text(CL_CHANGE_THREAD, &ours->change.from, from, sizeof(from)));
+	print_belongs(x, i);
+	print_outcome(x, i);
+}
+
+static bool wanted(const struct explain *x, uint32_t i)
+{
+	const struct cl_work *work = &x->snap->works[i];
+
+	if (x->tid != 0)
+		return work->thread.tid == x->tid;
+	return x->guest.v == CL_NONE || work->guest.v == x->guest.v;
+}
+
+static void print_guest(const struct explain *x, struct cl_guest_ix guest)
+{
+	const struct cl_guest *g = &x->snap->guests[guest.v];
+	char name[CLI_NAME_MAX], uuid[CL_UUID_TEXT], nodes[64];
+
+	cl_uuid_format(&g->id, uuid);
+	printf("%s%s%s (%s): %u vCPUs, memory on node %s%s\n", cli_colour(x->call, "title"),
+	       cli_guest_name(x->snap, guest, name, sizeof(name)), cli_colour_off(x->call), uuid,
+	       g->vcpu_count, cli_nodes_text(g->home, nodes, sizeof(nodes)),
+	       g->described ? "" : ", not described by its monitor");
+	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++) {
+		const struct cl_vcpu *v = &x->snap->vcpus[g->vcpu_first + i];
+		char mask[256], cpu[32] = "?";
+
+		mask_text(x->snap, v->mask, mask, sizeof(mask));
+		if (v->cpu.v != CL_NONE)
+			snprintf(cpu, sizeof(cpu), "%u", v->cpu.v);
+		printf("  vCPU %u: thread %d, last on CPU %s, may use %s\n", v->index,
+		       v->thread.tid, cpu, mask);
+	}
+}
+
+static uint32_t print_works(const struct explain *x)
+{
+	struct cl_guest_ix last = { CL_NONE };
+	uint32_t n = 0;
+
+	for (uint32_t g = 0; g < x->snap->n.guests && x->tid == 0; g++) {
+		if (x->snap->guests[g].work_count == 0 &&
+		    (x->guest.v == CL_NONE || x->guest.v == g))
+			print_guest(x, (struct cl_guest_ix){ g });
+	}
+	for (uint32_t i = 0; i < x->snap->n.works; i++) {
+		struct cl_guest_ix guest = x->snap->works[i].guest;
+
+		if (!wanted(x, i))
+			continue;
+		if (guest.v < x->snap->n.guests && guest.v != last.v)
+			print_guest(x, guest);
+		last = guest;
+		print_work(x, i);
+		n++;
+	}
+	return n;
+}
+
+static void print_irqs(const struct explain *x)
+{
+	for (uint32_t i = 0; i < x->snap->n.irqs; i++) {
+		const struct cl_irq *irq = &x->snap->irqs[i];
+		char name[CLI_NAME_MAX], guest[CLI_NAME_MAX], mask[256];
+
+		if (x->tid != 0 || (x->guest.v != CL_NONE && irq->guest.v != x->guest.v))
+			continue;
+		mask_text(x->snap, irq->mask, mask, sizeof(mask));
+		printf("interrupt %u (%s) of %s: may use %s\n", irq->number,
+		       cl_escape(cl_snapshot_str(x->snap, irq->name), name, sizeof(name)),
+		       cli_guest_name(x->snap, irq->guest, guest, sizeof(guest)), mask);
+	}
+}
+
+static void print_journal(const struct explain *x)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < x->journal->entry_count; i++) {
+		const struct cl_journal_entry *e = &x->journal->entries[i];
+		char what[CL_PATH_MAX + 32], from[CLI_TEXT_MAX], to[CLI_TEXT_MAX];
+
+		if (e->dropped || x->tid != 0 || x->guest.v != CL_NONE)
+			continue;
+		if (n++ == 0)
+			printf("\nset by closer, by the journal; undo gives back what is on the "
+			       "left:\n");
+		printf("  %s: %s -> %s\n", cli_change_text(&e->change, what, sizeof(what)),
+		       cli_setting_text(e->change.kind, &e->change.from, from, sizeof(from)),
+		       cli_setting_text(e->change.kind, &e->change.to, to, sizeof(to)));
+	}
+}
+
+static json_t *journal_json(const struct cl_journal *journal)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < journal->entry_count; i++) {
+		const struct cl_journal_entry *e = &journal->entries[i];
+		char what[CL_PATH_MAX + 32], from[CLI_TEXT_MAX], to[CLI_TEXT_MAX];
+
+		json_array_append_new(
+			list,
+			json_pack("{s:s,s:s,s:s,s:b}", "object",
+				  cli_change_text(&e->change, what, sizeof(what)), "from",
+				  cli_setting_text(e->change.kind, &e->change.from, from,
+						   sizeof(from)),
+				  "to",
+				  cli_setting_text(e->change.kind, &e->change.to, to, sizeof(to)),
+				  "dropped", (int)e->dropped));
+	}
+	return list;
+}
+
+/* The books have all works with their verdicts, in the snapshot's order: those not asked for are
+ * taken out. */
+static enum cli_exit print_json(const struct explain *x, const char *uri)
+{
+	json_t *json = cl_json_books(uri, x->snap, x->plan);
+	json_t *works = json_object_get(json, "works");
+	uint32_t left = 0;
+
+	for (uint32_t i = x->snap->n.works; i-- > 0;) {
+		if (wanted(x, i))
+			left++;
+		else
+			json_array_remove(works, i);
+	}
+	if (json)
+		json_object_set_new(json, "journal", journal_json(x->journal));
+	enum cli_exit code = cli_json(x->call, json);
+
+	if (code == CLI_OK && x->tid != 0 && left == 0) {
+		cli_say(x->call, "thread %d works for no guest that is known", x->tid);
+		return CLI_FAILED;
+	}
+	return code;
+}
+
+static int choose(struct explain *x, struct cl_error *reterr)
+{
+	uint64_t tid;
+	const char *end;
+
+	if (x->call->v.arg_count == 0)
+		return 0;
+	int r = cli_guest_find(x->snap, x->call->v.args[0], &x->guest, reterr);
+
+	/* a guest may be called 100; only what is no guest's name is a thread */
+	if (r == -ENOENT && cl_parse_u64(x->call->v.args[0], &tid, &end) && !*end && tid > 0 &&
+	    tid <= INT32_MAX) {
+		x->tid = (int32_t)tid;
+		return 0;
+	}
+	return r;
+}
+
+static enum cli_exit run(const struct cli_call *call)
+{
+	cli_autoengine struct cl_engine *engine = NULL;
+	struct cl_journal journal = { 0 };
+	struct cl_error err, journal_err;
+	int r = cli_open(call, false, NULL, &engine, &err);
+
+	if (r == 0)
+		r = cli_observe_twice(call, engine, &err);
+	if (r < 0)
+		return cli_error(call, &err);
+	int j = cli_journal(call->v.state_dir, &journal, &journal_err);
+
+	if (j < 0 && j != -ENOENT)
+		cli_say(call, "what closer has set is not known: %s", journal_err.text);
+	struct explain x = {
+		.call = call,
+		.snap = cl_engine_now(engine),
+		.plan = cl_engine_plan(engine),
+		.journal = &journal,
+		.guest = { CL_NONE },
+	};
+	enum cli_exit code = CLI_OK;
+
+	if (choose(&x, &err) < 0) {
+		code = cli_error(call, &err);
+	} else if (call->v.json) {
+		code = print_json(&x, cl_engine_uri(engine));
+	} else if (print_works(&x) == 0 && x.tid != 0) {
+		cli_say(call,
+			"thread %d works for no guest that is known, and no guest is called that",
+			x.tid);
+		code = CLI_FAILED;
+	} else {
+		print_irqs(&x);
+		print_journal(&x);
+	}
+	if (j == 0)
+		cl_journal_done(&journal);
+	return code;
+}
+
+const struct cli_verb cli_verb_explain = {
+	.name = "explain",
+	.args = "[GUEST | THREAD]",
+	.args_most = 1,
+	.groups = CLI_GROUP_HOST | CLI_GROUP_DIR | CLI_GROUP_JSON,
+	.doc = "say why each thread is where it is",
+	.text = "Per thread that works for a guest: what it used and where, what it may use, "
+		"which rule says where it belongs and by what evidence, and why nothing is done "
+		"about it. What somebody else has set is shown with its CPUs. At the end, what "
+		"closer itself has set, from its journal. One guest by name or uuid, or one thread "
+		"by its id.",
+	.run = run,
+};
