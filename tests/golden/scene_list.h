@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* scene_list: the hosts of the golden tests. */
+#ifndef CLOSER_SCENE_LIST_H
+#define CLOSER_SCENE_LIST_H
+
+#include "scenes.h"
+
+#include <errno.h>
+
+#define NOBODY ((struct cl_guest_ix){ CL_NONE })
+
+/* Two CPUs, one node: CPU 0 is the main container's, all guests' work goes to CPU 1. */
+static void fill_one_node(struct scene_world *w, unsigned tick)
+{
+	scene_host(w, 2, 1, false);
+	struct cl_guest_ix g = scene_guest(w, 1, "web", 1);
+
+	scene_vcpu(w, g, 0, tick & 1, "0-1", 300000);
+	scene_vcpu(w, g, 1, 1, "0-1", 200000);
+	scene_work(w, g, CL_WORK_MAIN_LOOP, 0, "qemu-system-x86", 0, "0-1", "/", 80000);
+	scene_work(w, g, CL_WORK_IOTHREAD, 1, "IO io0", 0, "0-1", "/", 120000);
+	scene_work(w, g, CL_WORK_WORKER, 2, "worker", 1, "0-1", "/", 300);
+	scene_work(w, NOBODY, CL_WORK_THREAD, 900, "kworker/0:1", 0, "0-1", "/", 5000);
+	scene_end(w, 0, 50000, 10000);
+}
+
+/*
+ * Two nodes, SMT: pinned vCPUs at home, helpers that started on the wrong node; one guest
+ * migrates from tick 8 on.
+ */
+static void fill_two_nodes(struct scene_world *w, unsigned tick)
+{
+	scene_host(w, 8, 2, true);
+	struct cl_guest_ix a = scene_guest(w, 1, "db", 1), b = scene_guest(w, 2, "cache", 2);
+	struct cl_work *vhost;
+
+	scene_vcpu(w, a, 0, 1, "1", 700000);
+	scene_vcpu(w, a, 1, 5, "5", 200000);
+	scene_work(w, a, CL_WORK_MAIN_LOOP, 0, "qemu-system-x86", 0, "0-7", "/", 30000);
+	scene_work(w, a, CL_WORK_IOTHREAD, 1, "IO io0", 3, "0-7", "/", 250000);
+	vhost = scene_work(w, a, CL_WORK_VHOST, 2, "vhost-1000-1", 6, "0-7", "/", 150000);
+	vhost->queue_vcpu = 1;
+	scene_vcpu(w, b, 0, 2, "2", 400000);
+	scene_vcpu(w, b, 1, 3, "3", 400000);
+	scene_work(w, b, CL_WORK_MAIN_LOOP, 0, "qemu-system-x86", 4, "0-7", "/", 60000);
+	scene_work(w, b, CL_WORK_IOTHREAD, 1, "IO io0", 1, "0-7", "/", 100000);
+	w->born = 8;
+	if (tick >= 8)
+		scene_work(w, b, CL_WORK_MIGRATION, 9, "live_migration", 0, "0-7", "/", 500000);
+	scene_irq(w, a, 40, "tap0-rx");
+	scene_irq(w, NOBODY, 41, "eth0");
+	scene_end(w, 0, 200000, 20000);
+}
+
+/*
+ * A guest over both nodes whose vCPUs come to rest after a while: its work follows ever more
+ * tightly.
+ */
+static void fill_spans(struct scene_world *w, unsigned tick)
+{
+	static const uint32_t wander[] = { 1, 3, 6, 2, 7, 5 };
+	struct cl_work *queue;
+
+	scene_host(w, 8, 2, false);
+	struct cl_guest_ix g = scene_guest(w, 1, "big", 3);
+
+	scene_vcpu(w, g, 0, tick < 6 ? wander[tick % CL_COUNT(wander)] : 2, "0-7", 600000);
+	scene_vcpu(w, g, 1, tick < 6 ? wander[(tick + 3) % CL_COUNT(wander)] : 6, "0-7", 500000);
+	scene_work(w, g, CL_WORK_MAIN_LOOP, 0, "qemu-system-x86", 0, "0-7", "/", 40000);
+	queue = scene_work(w, g, CL_WORK_IOTHREAD, 1, "IO io0", 0, "0-7", "/", 90000);
+	queue->queue_vcpu = 0;
+	queue = scene_work(w, g, CL_WORK_IOTHREAD, 2, "IO io1", 1, "0-7", "/", 90000);
+	queue->queue_vcpu = 1;
+	scene_end(w, 0, 100000, 5000);
+}
+
+/*
+ * One pinned vCPU, ten busy helpers, four moves a plan. io0 waits from tick 3 on, before it is ever
+ * moved to the vCPU's CPU: it must not be. The others wait there from tick 12 on and are given
+ * more.
+ */
+static void fill_many_works(struct scene_world *w, unsigned tick)
+{
+	scene_host(w, 4, 1, false);
+	struct cl_guest_ix g = scene_guest(w, 1, "narrow", 1);
+
+	scene_vcpu(w, g, 0, 2, "2", 300000);
+	for (int32_t i = 0; i < 10; i++) {
+		unsigned from = i == 0 ? 3 : 12;
+		char name[16];
+
+		snprintf(name, sizeof(name), "IO io%d", i);
+		struct cl_work *work = scene_work(w, g, CL_WORK_IOTHREAD, i, name, (uint32_t)i % 4,
+						  "0-3", "/", 60000);
+
+		work->wait_ns = tick < from ? 0 : (uint64_t)(tick + 1 - from) * 400000000;
+	}
+	scene_end(w, 0, 10000, 5000);
+}
+
+static void params_many_works(struct cl_params *params)
+{
+	params->moves = 4;
+}
+
+/*
+ * Masks and containers of others: an operator's from the start, one set at tick 6, libvirt's
+ * group, a bound thread.
+ */
+static void fill_foreign(struct scene_world *w, unsigned tick)
+{
+	scene_host(w, 4, 1, false);
+	scene_group(w, "/machine/qemu-2/emulator", "1-3");
+	struct cl_guest_ix a = scene_guest(w, 1, "by-hand", 1),
+			   b = scene_guest(w, 2, "libvirt\x1b[31m\xff", 1);
+
+	scene_vcpu(w, a, 0, 1, "1", 500000);
+	scene_work(w, a, CL_WORK_MAIN_LOOP, 0, "qemu-system-x86", 0, "0-3", "/", 50000);
+	scene_work(w, a, CL_WORK_IOTHREAD, 1, "IO pinned", 3, "3", "/", 50000);
+	if (tick == 6)
+		for (uint32_t i = 0; i < w->thread_count; i++)
+			if (w->threads[i].tid == 1002)
+				w->threads[i].mask = scene_cpus("0");
+	scene_work(w, a, CL_WORK_IOTHREAD, 2, "IO later", 0, "0-3", "/", 50000);
+	scene_work(w, a, CL_WORK_VHOST, 3, "vhost-1000", 0, "0-3", "/", 50000)->bound = true;
+	scene_vcpu(w, b, 0, 2, "2", 500000);
+	scene_work(w, b, CL_WORK_MAIN_LOOP, 0, "qemu-system-x86", 1, "1-3",
+		   "/machine/qemu-2/emulator", 50000);
+	scene_end(w, 0, 10000, 5000);
+}
+
+/*
+ * Guests come (tick 3), go (tick 6) and come again as another process (tick 9); the newcomer's
+ * first placement is refused once.
+ */
+static void fill_come_and_go(struct scene_world *w, unsigned tick)
+{
+	scene_host(w, 4, 1, false);
+	if (tick < 6 || tick >= 9) {
+		w->born = tick < 6 ? 1 : 9;
+		struct cl_guest_ix a = scene_guest(w, 1, "first", 1);
+
+		if (tick >= 9)
+			w->snap->guests[a.v].process = (struct cl_tid){ 5000, 55555 };
+		scene_vcpu(w, a, 0, 1, "1", 500000);
+		scene_work(w, a, CL_WORK_IOTHREAD, 1, "IO io0", 0, "0-3", "/", 50000);
+	}
+	w->born = 3;
+	if (tick >= 3) {
+		struct cl_guest_ix b = scene_guest(w, 2, "second", 1);
+
+		scene_vcpu(w, b, 0, 2, "2", 500000);
+		scene_work(w, b, CL_WORK_IOTHREAD, 1, "IO io0", 0, "0-3", "/", 50000);
+	}
+	scene_end(w, 0, 10000, 5000);
+}
+
+static int outcome_come_and_go(const struct cl_action *action, unsigned tick)
+{
+	return action->kind == CL_ACTION_THREAD_PLACE && tick == 3 ? EPERM : 0;
+}
+
+static const struct scene scenes[] = {
+	{ "one-node", "2 CPUs, 1 node: CPU 0 main, CPU 1 for all guests' work", 24, fill_one_node,
+	  NULL, NULL },
+	{ "two-nodes", "8 CPUs, 2 nodes, SMT: work goes home and beside its vCPU; a migration", 12,
+	  fill_two_nodes, NULL, NULL },
+	{ "spans", "a guest over 2 nodes whose vCPUs come to rest", 40, fill_spans, NULL, NULL },
+	{ "many-works", "10 works, 1 vCPU, 4 moves a plan; they wait and are given more CPUs", 32,
+	  fill_many_works, params_many_works, NULL },
+	{ "foreign", "masks and groups of others are left alone; hostile names", 12, fill_foreign,
+	  NULL, NULL },
+	{ "come-and-go", "guests come, go, come again; a refusal", 16, fill_come_and_go, NULL,
+	  outcome_come_and_go },
+};
+
+static inline const struct scene *scene_named(const char *name)
+{
+	for (size_t i = 0; i < CL_COUNT(scenes); i++)
+		if (strcmp(scenes[i].name, name) == 0)
+			return &scenes[i];
+	assert(!"there is no such scene");
+	return NULL;
+}
+
+#endif

@@ -1,0 +1,93 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Runs every test there is and counts. usage: tests/run.sh BUILD SANITIZE_BUILD [PATTERN]
+#
+# A program is one test: it passes if it exits 0. A system script prints a line "ok ..." or "not ok ..." for each
+# thing that it shows, and each counts. The last line is "N passed, N failed".
+set -u
+cd "$(dirname "$0")/.."
+build=$1
+sanitize=$2
+pattern=${3:-}
+passed=0
+failed=0
+log=$build/tests.log
+: >"$log"
+
+wanted() {
+	case $1 in
+	*"$pattern"*) return 0 ;;
+	esac
+	return 1
+}
+
+count() { # count NAME STATUS
+	if [ "$2" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok $1"
+	else
+		failed=$((failed + 1))
+		echo "not ok $1 (exit $2)"
+	fi
+}
+
+program() { # program NAME COMMAND...
+	name=$1
+	shift
+	wanted "$name" || return 0
+	out=$build/test.out
+	"$@" >"$out" 2>&1 </dev/null
+	status=$?
+	{ echo "== $name"; cat "$out"; } >>"$log"
+	[ $status = 0 ] || sed 's/^/    /' "$out" | tail -n 60
+	count "$name" $status
+}
+
+script() { # script NAME FILE: counts its own lines
+	wanted "$1" || return 0
+	echo "-- $1"
+	out=$build/test.out
+	{ "$2" "$build" 2>"$build/test.err" </dev/null; echo "exit $?"; } | tee "$out" | grep -v '^exit [0-9]*$'
+	{ echo "== $1"; cat "$out" "$build/test.err"; } >>"$log"
+	ok=$(grep -c '^ok ' "$out")
+	bad=$(grep -c '^not ok ' "$out")
+	# a script that fails and says nothing of it, or that shows nothing, has failed
+	if ! grep -qx 'exit 0' "$out" && [ "$bad" = 0 ] || [ $((ok + bad)) = 0 ]; then
+		bad=$((bad + 1))
+		echo "not ok $1 ($(tail -n 1 "$out"))"
+	fi
+	[ "$bad" = 0 ] || sed 's/^/    /' "$build/test.err" | tail -n 60
+	passed=$((passed + ok))
+	failed=$((failed + bad))
+}
+
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+for t in tests/tidy/*.sh; do
+	program "tidy/$(basename "$t" .sh)" "$t" "$build"
+done
+for b in "$build" "$sanitize"; do
+	label=
+	[ "$b" = "$build" ] || label=" (sanitizers)"
+	for t in "$b"/tests/test_*; do
+		[ -x "$t" ] && [ -f "$t" ] || continue
+		program "unit/$(basename "$t" | sed 's/^test_//')$label" "$t"
+	done
+	program "golden$label" "$b/tests/golden/golden" tests/golden
+	for t in "$b"/tests/fuzz_*; do
+		[ -x "$t" ] && [ -f "$t" ] || continue
+		name=$(basename "$t" | sed 's/^fuzz_//')
+		rounds=20000
+		program "fuzz/$name$label" "$t" "tests/fuzz/corpus/$name" $rounds
+	done
+done
+for t in tests/system/*.sh; do
+	case $(head -n 3 "$t") in
+	*"helper:"*) continue ;;
+	esac
+	script "system/$(basename "$t" .sh)" "$t"
+done
+
+echo "log: $log"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
