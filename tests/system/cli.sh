@@ -339,18 +339,15 @@ ok "run: advise and observe change nothing"
 # ---- no privilege, no output, no colours ----
 mkdir "$tmp/open"
 chmod 755 "$tmp"
-nobody() { (cd / && setpriv --reuid=65534 --regid=65534 --clear-groups "$closer" "$@") >"$tmp/out" 2>"$tmp/err" </dev/null; }
-if [ -x "$closer" ] && setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$closer"; then
-	nobody apply --host "$host" --state-dir "$tmp/open/state"
-	code=$?
-	[ "$code" -eq 1 ] && says root && unchanged && ok "no privilege: apply says $(head -1 "$tmp/err" | cut -c1-90)" || not_ok "apply without privilege"
-	nobody undo
-	[ "$?" -eq 1 ] && says root || not_ok "undo without privilege"
-	nobody check --host "$host" --json
-	jq -e '[.checks[] | select(.about == "privilege" and .level == "lost")] | length > 0' "$tmp/out" >/dev/null || not_ok "check without privilege"
-else
-	not_ok "the build directory cannot be read by others: nothing shown of a user without privilege"
-fi
+cp "$closer" "$tmp/open/closer"	# where others may run it, wherever the build is
+nobody() { (cd / && setpriv --reuid=65534 --regid=65534 --clear-groups "$tmp/open/closer" "$@") >"$tmp/out" 2>"$tmp/err" </dev/null; }
+nobody apply --host "$host" --state-dir "$tmp/open/state"
+code=$?
+[ "$code" -eq 1 ] && says root && unchanged && ok "no privilege: apply says $(head -1 "$tmp/err" | cut -c1-90)" || not_ok "apply without privilege"
+nobody undo
+[ "$?" -eq 1 ] && says root || not_ok "undo without privilege"
+nobody check --host "$host" --json
+jq -e '[.checks[] | select(.about == "privilege" and .level == "lost")] | length > 0' "$tmp/out" >/dev/null || not_ok "check without privilege"
 # shellcheck disable=SC2086
 "$closer" status --host "$host" $fast >/dev/full 2>"$tmp/err"
 [ "$?" -eq 1 ] && says "could not be written" && ok "a full output is an error" || not_ok "status > /dev/full"
