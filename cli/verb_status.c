@@ -188,7 +188,7 @@ static void print_total(const char *what, uint64_t ns, uint64_t span_ns, const c
 	printf("%-18s %8s %%%s%s\n", what, percent, *note ? "  " : "", note);
 }
 
-static void print_totals(const struct cl_plan *plan)
+static void print_totals(const struct cl_snapshot *snap, const struct cl_plan *plan)
 {
 	const struct cl_books *b = &plan->books;
 	double gap = b->span_ns ? 100.0 * (double)b->gap_ns / (double)b->span_ns : 0;
@@ -203,10 +203,15 @@ static void print_totals(const struct cl_plan *plan)
 	snprintf(main_part, sizeof(main_part), "%s of it on the main container's CPUs%s", share,
 		 b->estimated ? " (an estimate)" : "");
 	printf("\n");
-	print_total("guests", b->guest_ns, b->span_ns, "in their vCPUs");
+	print_total("guests", b->guest_ns, b->span_ns,
+		    snap->guests_outside ? "in their vCPUs, outside of what is counted below"
+					 : "in their vCPUs");
 	print_total("guests' host work", b->host_ns, b->span_ns, main_part);
 	print_total("main container", b->main_measured ? b->main_ns : CL_UNKNOWN, b->span_ns,
 		    tasks);
+	if (b->overhead_ns > 0)
+		print_total("overhead", b->overhead_ns, b->span_ns,
+			    "ticks, IPIs, idle entry and exit: nobody's");
 	print_total("unattributed", b->unattributed_ns, b->span_ns,
 		    "not shown to be anybody's of these");
 	print_total("busy in all", b->busy_ns, b->span_ns, "by the kernel's own count");
@@ -227,7 +232,7 @@ static void print_status(const struct cli_call *call, const char *uri,
 		cli_table(call, work_columns, (uint32_t)CL_COUNT(work_columns), snap, plan,
 			  snap->n.works);
 	}
-	print_totals(plan);
+	print_totals(snap, plan);
 }
 
 static enum cli_exit print_once(const struct cli_call *call, const struct cl_engine *engine)

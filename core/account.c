@@ -212,6 +212,38 @@ static void account_reaped(struct tick *tick)
 	}
 }
 
+/* Interrupts have no thread: their time is their guest's, where they were last taken. */
+static void account_irqs(struct tick *tick)
+{
+	const struct cl_snapshot *prev = tick->prev, *now = tick->now;
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < now->n.irqs; i++) {
+		const struct cl_irq *irq = &now->irqs[i];
+
+		while (at < prev->n.irqs && prev->irqs[at].number < irq->number)
+			at++;
+		if (at == prev->n.irqs || prev->irqs[at].number != irq->number)
+			continue;
+		uint64_t ns = growth(prev->irqs[at].cpu_ns, irq->cpu_ns);
+
+		if (irq->guest.v == CL_NONE) {
+			tick->plan->books.unattributed_ns += ns;
+			continue;
+		}
+		struct cl_guest_books *mine = &tick->plan->guest_books[irq->guest.v];
+
+		mine->host_ns += ns;
+		mine->kind_ns[CL_WORK_INTERRUPT] += ns;
+		if (irq->cpu.v == CL_NONE)
+			continue;
+		if (cl_cpuset_has(&tick->plan->main_cpus, irq->cpu.v))
+			mine->main_ns += ns;
+		if (node_is_far(now, now->guests[irq->guest.v].home, irq->cpu.v))
+			mine->far_ns += ns;
+	}
+}
+
 static void account_cpus(struct tick *tick)
 {
 	const struct cl_snapshot *prev = tick->prev, *now = tick->now;
@@ -227,6 +259,7 @@ static void account_cpus(struct tick *tick)
 			continue;
 		books->main_ns += growth(a->main_ns, b->main_ns);
 		books->unattributed_ns += growth(a->kernel_ns, b->kernel_ns);
+		books->overhead_ns += growth(a->overhead_ns, b->overhead_ns);
 	}
 }
 
@@ -246,6 +279,7 @@ void account(struct tick *tick)
 	books->span_ns = now->taken_ns - tick->prev->taken_ns;
 	account_cpus(tick);
 	account_works(tick);
+	account_irqs(tick);
 	account_vcpus(tick);
 	account_reaped(tick);
 	for (uint32_t i = 0; i < plan->n.guests; i++) {
@@ -254,7 +288,10 @@ void account(struct tick *tick)
 		books->main_part_ns += plan->guest_books[i].main_ns;
 		books->far_part_ns += plan->guest_books[i].far_ns;
 	}
-	uint64_t known = books->guest_ns + books->host_ns + books->main_ns;
+	uint64_t known = books->host_ns + books->main_ns + books->overhead_ns;
+
+	if (!now->guests_outside)
+		known += books->guest_ns;
 
 	if (!books->main_measured && books->busy_ns > known)
 		books->unattributed_ns = books->busy_ns - known;

@@ -127,6 +127,7 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	memset(snap->part_ns, 0, sizeof(snap->part_ns));
 	snap->can = 0;
 	memset(snap->why_not, 0, sizeof(snap->why_not));
+	snap->guests_outside = false;
 	snap->allowed.v = CL_NONE;
 	memset(&snap->n, 0, sizeof(snap->n));
 	memset(&snap->dropped, 0, sizeof(snap->dropped));
@@ -140,7 +141,7 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	{                                                                                          \
 		.node = { CL_NONE }, .core = CL_NONE, .busy_ns = CL_UNKNOWN, .irq_ns = CL_UNKNOWN, \
 		.idle_ns = CL_UNKNOWN, .steal_ns = CL_UNKNOWN, .main_ns = CL_UNKNOWN,              \
-		.kernel_ns = CL_UNKNOWN                                                            \
+		.kernel_ns = CL_UNKNOWN, .overhead_ns = CL_UNKNOWN                                 \
 	}
 #define DEFAULT_nodes                                                                              \
 	{                                                                                          \
@@ -186,7 +187,8 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	}
 #define DEFAULT_irqs                                                                               \
 	{                                                                                          \
-		.guest = { CL_NONE }, .mask = { CL_NONE }, .count = CL_UNKNOWN                     \
+		.guest = { CL_NONE }, .mask = { CL_NONE }, .count = CL_UNKNOWN,                    \
+		.cpu = { CL_NONE }, .cpu_ns = CL_UNKNOWN                                           \
 	}
 
 #define X(member, type)                                                                            \

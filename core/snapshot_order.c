@@ -379,7 +379,7 @@ static bool indices_hold(const struct cl_snapshot *s)
 		ok = ok && within(s->disks[i].guest.v, s->n.guests);
 	for (uint32_t i = 0; i < s->n.irqs; i++)
 		ok = ok && within(s->irqs[i].guest.v, s->n.guests) &&
-		     within(s->irqs[i].mask.v, s->n.masks);
+		     within(s->irqs[i].mask.v, s->n.masks) && within(s->irqs[i].cpu.v, s->n.cpus);
 	return ok && guest_indices_hold(s);
 }
 

@@ -92,6 +92,7 @@ static void ask_can(struct cl_build *build)
 {
 	const struct cl_cgroup *cgroup = &build->cgroup;
 
+	set_can(build, CL_CAN_CLOCK, true, NULL);
 	set_can(build, CL_CAN_MASK, has_sys_nice(),
 		"no right to set other processes' CPUs: run as root, or with CAP_SYS_NICE");
 	set_can(build, CL_CAN_GROUP, cl_cgroup_moves_threads(cgroup),

@@ -21,7 +21,8 @@
 	F(ix, node) \
 	F(u32, core) \
 	F(u64, busy_ns) \
-	F(u64, irq_ns) F(u64, idle_ns) F(u64, steal_ns) F(u64, main_ns) F(u64, kernel_ns)
+	F(u64, irq_ns) F(u64, idle_ns) F(u64, steal_ns) F(u64, main_ns) F(u64, kernel_ns) \
+	F(u64, overhead_ns)
 #define FIELDS_nodes(F)  F(u64, mem_total_bytes) F(u64, mem_free_bytes) F(u32s, distance)
 #define FIELDS_masks(F)  F(cpuset, set) F(derived, hash)
 #define FIELDS_groups(F) F(text, path) F(ix, cpus) F(bool, ours) F(uuid, guest)
@@ -52,10 +53,13 @@
 	F(text, name) F(u64, rx_packets) F(u64, rx_bytes) F(u64, tx_packets) F(u64, tx_bytes)
 #define FIELDS_disks(F) \
 	F(ix, guest) F(text, name) F(u64, rd_ops) F(u64, rd_bytes) F(u64, wr_ops) F(u64, wr_bytes)
-#define FIELDS_irqs(F) F(u32, number) F(ix, guest) F(text, name) F(ix, mask) F(u64, count)
+#define FIELDS_irqs(F) \
+	F(u32, number) \
+	F(ix, guest) F(text, name) F(ix, mask) F(u64, count) F(ix, cpu) F(u64, cpu_ns)
 
 /* Its own members, less memory and counts, which are written by hand. */
-#define FIELDS_snapshot(F) F(times, part_ns) F(u32, can) F(texts, why_not) F(ix, allowed)
+#define FIELDS_snapshot(F) \
+	F(times, part_ns) F(u32, can) F(texts, why_not) F(bool, guests_outside) F(ix, allowed)
 
 /* ---- state: its arrays, X(member, type) ---- */
 #define STATE_ARRAYS(X) \
@@ -100,7 +104,7 @@
 	F(u64, guest_ns) \
 	F(u64, host_ns) \
 	F(u64, main_part_ns) \
-	F(u64, far_part_ns) F(u64, main_ns) F(u64, unattributed_ns) F(i64, gap_ns) \
+	F(u64, far_part_ns) F(u64, main_ns) F(u64, unattributed_ns) F(u64, overhead_ns) F(i64, gap_ns) \
 	F(bool, estimated) F(bool, main_measured)
 
 /* ---- the recording's own ---- */

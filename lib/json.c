@@ -207,13 +207,15 @@ static json_t *totals_of(const struct cl_books *b)
 	SET(o, "far_part_ns", number(b->far_part_ns));
 	SET(o, "main_ns", number(b->main_ns));
 	SET(o, "unattributed_ns", number(b->unattributed_ns));
+	SET(o, "overhead_ns", number(b->overhead_ns));
 	SET(o, "gap_ns", json_integer((json_int_t)b->gap_ns));
 	SET(o, "main_share", share(b->main_part_ns, b->host_ns));
 	SET(o, "far_share", share(b->far_part_ns, b->host_ns));
 	SET(o, "unattributed_share", share(b->unattributed_ns, b->busy_ns));
+	SET(o, "overhead_share", share(b->overhead_ns, b->busy_ns));
 	SET(o, "estimated", json_boolean(b->estimated));
 	SET(o, "main_measured", json_boolean(b->main_measured));
-	return complete(o, 13);
+	return complete(o, 15);
 }
 
 static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan,

@@ -19,7 +19,8 @@ static json_t *cpu_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "steal_ns", number(cpu->steal_ns));
 	SET(o, "main_ns", number(cpu->main_ns));
 	SET(o, "kernel_ns", number(cpu->kernel_ns));
-	return complete(o, 10);
+	SET(o, "overhead_ns", number(cpu->overhead_ns));
+	return complete(o, 11);
 }
 
 static json_t *node_of(const struct cl_snapshot *snap, uint32_t i)
@@ -160,7 +161,8 @@ static json_t *irq_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "name", text_of(snap, irq->name));
 	SET(o, "cpus", mask_of(snap, irq->mask));
 	SET(o, "count", number(irq->count));
-	return complete(o, 5);
+	SET(o, "cpu_ns", number(irq->cpu_ns));
+	return complete(o, 6);
 }
 
 static json_t *cans_of(const struct cl_snapshot *snap)

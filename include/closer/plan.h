@@ -175,7 +175,8 @@ struct cl_books {
 	 * not measured: all that busy_ns leaves.
 	 */
 	uint64_t unattributed_ns;
-	int64_t gap_ns; /* guest + host + main + unattributed - busy: how well the books close */
+	uint64_t overhead_ns; /* ticks, IPIs, idle entry and exit, where they are told apart */
+	int64_t gap_ns;       /* the parts above less busy: how well the books close */
 	bool estimated; /* main_part and far_part rest on where work was seen, not on where it ran
 			 */
 	bool main_measured; /* false: main_ns is 0 and inside unattributed_ns */

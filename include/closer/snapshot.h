@@ -32,6 +32,13 @@ enum cl_origin {
 	X(WORKER, "worker", CL_ORIGIN_GUEST, "QEMU thread pool: blocking disk requests") \
 	X(VHOST, "vhost", CL_ORIGIN_GUEST, "vhost worker: a network queue pair") \
 	X(MIGRATION, "migration", CL_ORIGIN_MANAGEMENT, "live migration or background snapshot") \
+	X(NETBACK_RX, "netback-rx", CL_ORIGIN_OUTSIDE, "Xen netback: packets to the guest (guest-rx)") \
+	X(NETBACK_DEALLOC, "netback-dealloc", CL_ORIGIN_GUEST, "Xen netback: gives granted pages back") \
+	X(NAPI, "napi", CL_ORIGIN_GUEST, "a NAPI thread: packets that the guest sends") \
+	X(BLKBACK, "blkback", CL_ORIGIN_GUEST, "Xen blkback: a disk's ring") \
+	X(DISK_PROCESS, "disk-process", CL_ORIGIN_GUEST, "a disk served by a process: qdisk, tapdisk") \
+	X(DEVICE_MODEL, "device-model", CL_ORIGIN_GUEST, "a Xen guest's device model") \
+	X(INTERRUPT, "interrupt", CL_ORIGIN_GUEST, "device interrupts and the softirqs that they raise; no thread") \
 	X(HELPER, "helper", CL_ORIGIN_GUEST, "any other thread of the guest's process") \
 	X(THREAD, "thread", CL_ORIGIN_GUEST, "a thread of a process that the template host was told of")
 /* clang-format on */
@@ -52,6 +59,7 @@ enum cl_work_kind {
 	X(IRQ, "interrupt", "interrupts stay where the kernel put them") \
 	X(RUNS, "exact-runs", "where work ran is estimated from the CPU that it was seen on last") \
 	X(CLASSES, "main-time", "the main container's time is not measured and stays unattributed") \
+	X(CLOCK, "true-clock", "times are scaled to what the hypervisor counted, and estimates") \
 	X(MEMORY_NODES, "memory-nodes", "a guest's home is taken to be every node")
 /* clang-format on */
 
@@ -119,6 +127,8 @@ struct cl_cpu { /* index = CPU number as the kernel has it; holes are offline */
 	uint64_t steal_ns;  /* taken by a hypervisor below us: in neither of the above */
 	uint64_t main_ns;   /* tasks of the main container (CL_CAN_CLASSES), else CL_UNKNOWN */
 	uint64_t kernel_ns; /* kernel threads that are nobody's, likewise */
+	/* Nobody's: ticks, IPIs, idle entry and exit; CL_UNKNOWN where it is not told apart. */
+	uint64_t overhead_ns;
 };
 
 struct cl_node {
@@ -212,6 +222,8 @@ struct cl_irq {
 	struct cl_text name;
 	struct cl_mask_ix mask;
 	uint64_t count;
+	struct cl_cpu_ix cpu; /* where it was last taken */
+	uint64_t cpu_ns; /* its handler and the softirqs that it raised; CL_UNKNOWN: not measured */
 };
 
 struct cl_snapshot {
@@ -219,6 +231,9 @@ struct cl_snapshot {
 	uint64_t part_ns[CL_PART_COUNT];
 	uint32_t can; /* bit i: enum cl_can i */
 	struct cl_text why_not[CL_CAN_COUNT];
+	/* The guests' own time is not in cpus[].busy_ns: under Xen those are the privileged
+	 * domain's. */
+	bool guests_outside;
 	struct cl_mask_ix allowed; /* CPUs that work may be given at all (online, in our cpuset) */
 	struct cl_limits cap, n, dropped;
 #define X(member, type) type *member;

@@ -181,12 +181,48 @@ static void reaped_threads(void **state)
 	assert_int_equal(w.plan->guest_books[0].kind_ns[CL_WORK_HELPER], S / 4);
 }
 
+/* Interrupts are their guest's, where they were taken; under Xen the guests' own time is not in the
+ * total. */
+static void interrupts_and_outside_guests(void **state)
+{
+	world_init(&w, 8, 2);
+	int g = world_guest(&w, 2);
+	struct world_thread *vcpu = world_vcpu(&w, g, 0, 5, "5");
+
+	world_tick(&w, 0);
+	vcpu->cpu_ns += S / 2;
+	world_tick(&w, 0);
+	for (int side = 0; side < 2; side++) {
+		struct cl_snapshot *snap = side ? w.now : w.prev;
+		struct cl_irq *irq = cl_snapshot_add_irqs(snap);
+
+		irq->number = 30;
+		irq->guest.v = 0;
+		irq->cpu.v = 0;
+		irq->cpu_ns = side ? S / 8 : 0;
+		snap->guests_outside = true;
+		snap->cpus[0].busy_ns = side ? S / 4 : 0;
+		snap->cpus[0].overhead_ns = side ? S / 16 : 0;
+	}
+	assert_int_equal(cl_snapshot_check(w.prev, w.now), CL_SNAPSHOT_NONE);
+	cl_decide(w.prev, w.now, &w.params, w.state, w.plan);
+	const struct cl_books *b = &w.plan->books;
+
+	assert_int_equal(b->guest_ns, S / 2);
+	assert_int_equal(w.plan->guest_books[0].kind_ns[CL_WORK_INTERRUPT], S / 8);
+	assert_int_equal(b->main_part_ns, S / 8);
+	assert_int_equal(b->far_part_ns, S / 8);
+	assert_int_equal(b->overhead_ns, S / 16);
+	assert_int_equal(b->gap_ns, S / 8 + S / 16 - S / 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_teardown(name, teardown)
-		T(parts_and_gap), T(without_classes), T(main_share_by_mask), T(far_share),
-		T(odd_counters),  T(runs_say_where),  T(guest_that_came),    T(reaped_threads),
+		T(parts_and_gap),   T(without_classes), T(main_share_by_mask),
+		T(far_share),       T(odd_counters),    T(runs_say_where),
+		T(guest_that_came), T(reaped_threads),  T(interrupts_and_outside_guests),
 	};
 
 	return cmocka_run_group_tests_name("account", tests, NULL, NULL);

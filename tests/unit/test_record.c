@@ -71,7 +71,7 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 		c->online = i & 1;
 		STAMP(c->node), STAMP(c->core), STAMP(c->busy_ns), STAMP(c->irq_ns),
 			STAMP(c->idle_ns);
-		STAMP(c->steal_ns), STAMP(c->main_ns), STAMP(c->kernel_ns);
+		STAMP(c->steal_ns), STAMP(c->main_ns), STAMP(c->kernel_ns), STAMP(c->overhead_ns);
 		STAMP(n->mem_total_bytes), STAMP(n->mem_free_bytes), STAMP(n->distance);
 		STAMP(p->path), STAMP(p->cpus), STAMP(p->guest);
 		p->ours = i & 1;
@@ -102,6 +102,7 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 			STAMP(d->wr_ops);
 		STAMP(d->wr_bytes);
 		STAMP(q->number), STAMP(q->guest), STAMP(q->name), STAMP(q->mask), STAMP(q->count);
+		STAMP(q->cpu), STAMP(q->cpu_ns);
 	}
 }
 #undef STAMP
