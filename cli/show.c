@@ -186,6 +186,12 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 {
 	char object[CL_PATH_MAX + CLI_NAME_MAX], from[CLI_TEXT_MAX / 2], to[CLI_TEXT_MAX / 2];
 
+	/* The journal forgets it: no value changes. */
+	if (action->kind == CL_ACTION_THREAD_RELEASE || action->kind == CL_ACTION_IRQ_RELEASE) {
+		snprintf(buf, size, "%s %s", cl_action_kind_name(action->kind),
+			 cli_object_text(snap, action, object, sizeof(object)));
+		return buf;
+	}
 	snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
 		 cli_object_text(snap, action, object, sizeof(object)),
 		 cli_value_text(snap, plan, &action->from, from, sizeof(from)),

@@ -8,6 +8,8 @@
 
 #include "record.h"
 
+#include <sys/stat.h>
+
 struct cl_engine {
 	struct cl_host *host;
 	char uri[CL_PATH_MAX];
@@ -21,6 +23,7 @@ struct cl_engine {
 	struct cl_plan *plan;
 	bool fresh; /* the plan is of the last observation and was not applied yet */
 	struct cl_recorder *recorder;
+	struct stat looked; /* without act: the journal's file when it was last read */
 	/* with act */
 	int dir_fd, lock_fd;
 	struct cl_supervisor *supervisor;

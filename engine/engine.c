@@ -9,13 +9,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 /* A request whose object is not known is kept for so many ticks: core may meet it in the first. */
 #define ADOPT_TRIES 5u
 
 /* ---- what the state is told ---- */
 
-/* The guest whose process it is, or whose container it was put into. */
+/* The guest whose process it is, whose container it was put into, or whose work it is now. */
 static struct cl_uuid guest_of(const struct cl_snapshot *now, const struct cl_change *c)
 {
 	static const char prefix[] = "/closer/";
@@ -30,6 +31,14 @@ static struct cl_uuid guest_of(const struct cl_snapshot *now, const struct cl_ch
 		snprintf(text, sizeof(text), "%.36s", c->to.path + sizeof(prefix) - 1);
 		if (!cl_uuid_parse(text, &id))
 			memset(&id, 0, sizeof(id));
+		return id;
+	}
+	for (uint32_t i = 0; i < now->n.works; i++) {
+		const struct cl_work *work = &now->works[i];
+
+		if (work->thread.tid == c->thread.tid && work->thread.start == c->thread.start &&
+		    work->guest.v < now->n.guests)
+			return now->guests[work->guest.v].id;
 	}
 	return id;
 }
@@ -48,6 +57,22 @@ static int own(struct cl_engine *e, const struct cl_change *c, struct cl_error *
 				c->thread, irq ? c->irq : 0, hash, reterr);
 }
 
+static int own_entries(struct cl_engine *e, const struct cl_journal *journal,
+		       struct cl_error *reterr)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < journal->entry_count; i++) {
+		const struct cl_journal_entry *entry = &journal->entries[i];
+		uint32_t last = entry->change_first + entry->change_count - 1;
+
+		if (!entry->dropped && entry->change.kind != CL_CHANGE_GROUP &&
+		    !journal->notes[last].inherited)
+			r = own(e, &entry->change, reterr);
+	}
+	return r;
+}
+
 /* After a restart: what the journal says is ours, so core may go on changing it. Once guests are
  * known. */
 static int own_journal(struct cl_engine *e, struct cl_error *reterr)
@@ -64,14 +89,31 @@ static int own_journal(struct cl_engine *e, struct cl_error *reterr)
 			*reterr = err;
 		return r;
 	}
-	for (uint32_t i = 0; r == 0 && i < journal.entry_count; i++) {
-		const struct cl_journal_entry *entry = &journal.entries[i];
-		uint32_t last = entry->change_first + entry->change_count - 1;
+	r = own_entries(e, &journal, reterr);
+	cl_journal_done(&journal);
+	return r;
+}
 
-		if (!entry->dropped && entry->change.kind != CL_CHANGE_GROUP &&
-		    !journal.notes[last].inherited)
-			r = own(e, &entry->change, reterr);
-	}
+/*
+ * Who only looks on learns from the journal what another closer has set, or would take it for
+ * somebody else's. Again whenever the file has changed. One that cannot be read hinders nobody.
+ */
+static int own_others(struct cl_engine *e, struct cl_error *reterr)
+{
+	char path[CL_PATH_MAX + sizeof(CL_JOURNAL_FILE)], boot[64];
+	struct cl_journal journal;
+	struct stat st;
+	int r = 0;
+
+	snprintf(path, sizeof(path), "%s/" CL_JOURNAL_FILE, e->dir);
+	if (e->host->ops == &cl_host_replay || stat(path, &st) < 0 ||
+	    (st.st_ino == e->looked.st_ino && st.st_size == e->looked.st_size))
+		return 0;
+	e->looked = st;
+	if (cl_journal_read(e->dir, &journal, NULL) < 0)
+		return 0;
+	if (cl_boot_id(boot, NULL) == 0 && strcmp(boot, journal.boot) == 0)
+		r = own_entries(e, &journal, reterr);
 	cl_journal_done(&journal);
 	return r;
 }
@@ -116,7 +158,9 @@ static int tell_and_decide(struct cl_engine *e, struct cl_tick *tick, struct cl_
 	uint64_t begin;
 	int r = 0;
 
-	if (e->act && !e->owned)
+	if (!e->act)
+		r = own_others(e, reterr);
+	else if (!e->owned)
 		r = own_journal(e, reterr);
 	if (r == 0 && e->act)
 		r = take_requests(e, reterr);

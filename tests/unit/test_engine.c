@@ -384,6 +384,39 @@ static void test_restart_owns_what_was_set(void **state)
 	cl_journal_done(&j);
 }
 
+static void all_left_as(const struct cl_engine *e, enum cl_reason reason)
+{
+	for (uint32_t i = 0; i < THREADS; i++)
+		assert_int_equal(cl_engine_plan(e)->verdicts[i].left.code, reason);
+}
+
+/* Who looks on beside a closer that acts does not take what that one has set for somebody's. */
+static void test_onlooker_knows_what_is_set(void **state)
+{
+	struct place *p = *state;
+	struct cl_engine *e = open_engine(p), *looks = NULL;
+	struct cl_engine_options options = { .state_dir = p->dir, .limits = &cl_limits_small };
+	char path[96];
+
+	p->fake.groups = false;
+	cl_params_default(&options.params);
+	assert_int_equal(cl_engine_open_host(&options, &p->fake.host, "fake:", &looks, NULL), 0);
+	observe(looks); /* before there is a journal: it is met later */
+	observe(e);
+	assert_int_equal(apply(e).done, THREADS);
+	observe(looks);
+	all_left_as(looks, CL_REASON_IN_PLACE);
+	keep(looks);
+	keep(e);
+	/* Without the journal nothing says whose they are. */
+	snprintf(path, sizeof(path), "%s/journal", p->dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(cl_engine_open_host(&options, &p->fake.host, "fake:", &looks, NULL), 0);
+	observe(looks);
+	all_left_as(looks, CL_REASON_FOREIGN);
+	keep(looks);
+}
+
 /* Set by hand: reported and dropped; taken over only when it is adopted. */
 static void test_foreign_then_adopted(void **state)
 {
@@ -535,6 +568,7 @@ int main(void)
 		T(test_bad_snapshot_is_refused),
 		T(test_full_disk_applies_nothing),
 		T(test_restart_owns_what_was_set),
+		T(test_onlooker_knows_what_is_set),
 		T(test_foreign_then_adopted),
 		T(test_adopt_waits),
 		T(test_one_at_a_time),
