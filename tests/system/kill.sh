@@ -82,10 +82,12 @@ storm() {
 	usual=$(sort -n "$dir/took" | sed -n 2p)
 	in_head=0 in_middle=0 in_tail=0 supervisors=0 differ=0 stuck=0 round=0
 	began=$(now_ms)
-	# Moments from 0 to more than a whole run usually takes; each tenth time the supervisor is killed as well.
+	# One half: moments from 0 to more than a whole run usually takes. The other: from the moment when the journal is
+	# there, which is when things begin to change. Each tenth time the supervisor is killed as well.
 	awk -v n="$kills" -v seed="$seed" -v most="$usual" \
-		'BEGIN { srand(seed); for (i = 0; i < n; i++) printf "%.4f %d\n", rand() * most * 1.4 / 1000, i % 10 == 9 }' >"$dir/moments"
-	while read -r moment both; do
+		'BEGIN { srand(seed); for (i = 0; i < n; i++) { late = rand() < 0.5
+			printf "%.4f %d %d\n", rand() * (late ? 25 : most * 1.4) / 1000, i % 10 == 9, late } }' >"$dir/moments"
+	while read -r moment both late; do
 		one_kill
 	done <"$dir/moments"
 	figures="$kills kills of $who within $((usual * 14 / 10)) ms: $in_head before the journal, $in_middle in the middle, $in_tail after the end; $supervisors supervisors killed too; $(($(now_ms) - began)) ms in all"
@@ -105,6 +107,7 @@ one_kill() {
 	*) "$closer" apply --host "$uri" --state-dir "$state" --interval 100ms >"$dir/out" 2>&1 & ;;
 	esac
 	pid=$!
+	while [ "$late" = 1 ] && ! [ -e "$state/journal" ] && kill -0 "$pid" 2>/dev/null; do :; done
 	sleep "$moment"
 	if [ "$both" = 1 ] && read -r _ superv <"$state/lock" && [ "${superv:-0}" -gt 1 ] &&
 		[ "$(cat "/proc/$superv/comm" 2>/dev/null)" = closer-superv ]; then
@@ -137,7 +140,7 @@ one_kill() {
 
 # The verb spends most of its time between two observations; the engine alone is hit in the middle more often.
 storm "${KILLS:-1000}" closer_applies
-storm "$((${KILLS:-1000} / 2))" engine_applies
+storm "$((${KILLS:-1000} / 5))" engine_applies
 end_victim "$first"; end_victim "$second"; end_victim "$third"
 
 # ---- 1,000 threads ----
