@@ -145,7 +145,8 @@ const struct cli_verb cli_verb_apply = {
 	.doc = "make the plan true, once; stays until `closer undo`",
 	.text = "Observes the host twice, an interval apart, writes what it is going to change to "
 		"the journal, changes it and prints each outcome. It asks nothing. The changes "
-		"stay until `closer undo`. If it is killed before it has ended, everything is put "
-		"back. Needs privilege.",
+		"stay until `closer undo`. The time that --for gives covers all that closer has "
+		"set by then, by an earlier or a later apply too; `closer confirm` ends it. If it "
+		"is killed before it has ended, everything is put back. Needs privilege.",
 	.run = run,
 };

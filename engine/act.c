@@ -164,13 +164,89 @@ static int drop(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_err
 	return 0;
 }
 
+int cl_engine_recorded(struct cl_engine *e, int r, const struct cl_error *err,
+		       struct cl_error *reterr)
+{
+	if (r >= 0)
+		return r;
+	if (!e->act) {
+		if (reterr)
+			*reterr = *err;
+		return r;
+	}
+	e->unrecorded = *err;
+	cl_recorder_close(e->recorder, NULL);
+	e->recorder = NULL;
+	return 0;
+}
+
 static int outcome(struct job *job, uint32_t i, int code, struct cl_error *reterr)
 {
 	struct cl_engine *e = job->engine;
 	uint64_t now = e->host->ops->now_ns(e->host);
 
 	cl_state_outcome(e->state, &e->params, e->plan, &e->plan->actions[i], code, now);
-	return e->recorder ? cl_recorder_outcome(e->recorder, i, code, now, reterr) : 0;
+	struct cl_error err;
+
+	return e->recorder
+		       ? cl_engine_recorded(e, cl_recorder_outcome(e->recorder, i, code, now, &err),
+					    &err, reterr)
+		       : 0;
+}
+
+/* Was its object handed over? *ret_hash: of what closer has last set on it, 0 for nothing. */
+static bool was_adopted(const struct cl_state *state, const struct cl_action *action,
+			uint64_t *ret_hash)
+{
+	for (uint32_t i = 0; i < state->n.works && action->kind == CL_ACTION_THREAD_PLACE; i++) {
+		const struct cl_state_work *w = &state->works[i];
+
+		*ret_hash = w->mask_hash;
+		if (w->thread.tid == action->object.thread.tid &&
+		    w->thread.start == action->object.thread.start)
+			return w->adopted != 0;
+	}
+	for (uint32_t i = 0; i < state->n.irqs && action->kind == CL_ACTION_IRQ_PLACE; i++) {
+		*ret_hash = state->irqs[i].mask_hash;
+		if (state->irqs[i].number == action->object.irq)
+			return state->irqs[i].adopted != 0;
+	}
+	return false;
+}
+
+/* Handed over before closer saw that it was somebody's: undo gives back his setting, not the one
+ * before. */
+static int drop_adopted(struct job *job, struct cl_error *reterr)
+{
+	const struct cl_engine *e = job->engine;
+	uint64_t hash = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < job->n; i++) {
+		const struct cl_change *c = &job->changes[job->at[i]];
+
+		if (job->fates[i] == FATE_CHANGE &&
+		    was_adopted(e->state, &e->plan->actions[i], &hash) &&
+		    cl_cpuset_hash(&c->from.cpus) != hash)
+			r = cl_journal_drop(e->writer, c, reterr);
+	}
+	return r;
+}
+
+/*
+ * A setting made by hand may be seen late (groups are read in turn). What was handed over and then
+ * found to be otherwise than expected is still handed over: asked for again at the next tick, when
+ * it has been read anew.
+ */
+static void adopt_again(struct cl_engine *e, const struct cl_action *action)
+{
+	if (e->adopt_count == CL_ADOPT_MAX)
+		return;
+	e->adopt[e->adopt_count++] = (struct cl_adopt){
+		.irq = action->kind == CL_ACTION_IRQ_PLACE,
+		.number = action->object.irq,
+		.thread = action->object.thread,
+	};
 }
 
 static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_error *reterr)
@@ -179,6 +255,7 @@ static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_e
 	const struct cl_action *action = &e->plan->actions[i];
 	uint32_t at = job->at[i];
 	struct cl_error err = { 0 };
+	uint64_t hash;
 	int code;
 
 	if (rests_on_failed(job, at)) {
@@ -189,6 +266,8 @@ static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_e
 		return 0;
 	}
 	code = -e->host->ops->apply(e->host, &job->changes[at], &err);
+	if (code == ESTALE && was_adopted(e->state, action, &hash))
+		adopt_again(e, action);
 	job->failed[at] = code != 0;
 	tick->done += code == 0;
 	tick->failed += code != 0;
@@ -257,6 +336,8 @@ int cl_engine_apply(struct cl_engine *e,
 			cl_fail(reterr, ENOMEM, "applying a plan: no memory; nothing was applied");
 		else
 			expand_all(&job);
+		if (r == 0)
+			r = drop_adopted(&job, reterr);
 		if (r == 0)
 			r = cl_journal_plan(e->writer, job.changes, job.why, job.count, job.ids,
 					    reterr);

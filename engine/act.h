@@ -23,7 +23,8 @@ struct cl_engine {
 	struct cl_plan *plan;
 	bool fresh; /* the plan is of the last observation and was not applied yet */
 	struct cl_recorder *recorder;
-	struct stat looked; /* without act: the journal's file when it was last read */
+	struct cl_error unrecorded; /* code not 0: why the recording ended before we did */
+	struct stat looked;         /* without act: the journal's file when it was last read */
 	/* with act */
 	int dir_fd, lock_fd;
 	struct cl_supervisor *supervisor;
@@ -32,6 +33,13 @@ struct cl_engine {
 	struct cl_adopt adopt[CL_ADOPT_MAX];
 	uint32_t adopt_count;
 };
+
+/*
+ * act.c: what becomes of r, a recorder's answer with its error. One that only observes fails with
+ * it; one that acts goes on acting, without the recording, and keeps the error for its end.
+ */
+int cl_engine_recorded(struct cl_engine *engine, int r, const struct cl_error *err,
+		       struct cl_error *reterr);
 
 /* act.c: another supervisor if it was killed; *ret_again says so. */
 int cl_engine_guard(struct cl_engine *engine, bool *ret_again, struct cl_error *reterr);

@@ -53,8 +53,11 @@ static int own(struct cl_engine *e, const struct cl_change *c, struct cl_error *
 
 	if (!known || !e->recorder)
 		return 0;
-	return cl_recorder_edit(e->recorder, irq ? CL_EDIT_OWN_IRQ : CL_EDIT_OWN_THREAD, &guest,
-				c->thread, irq ? c->irq : 0, hash, reterr);
+	struct cl_error err;
+	int r = cl_recorder_edit(e->recorder, irq ? CL_EDIT_OWN_IRQ : CL_EDIT_OWN_THREAD, &guest,
+				 c->thread, irq ? c->irq : 0, hash, &err);
+
+	return cl_engine_recorded(e, r, &err, reterr);
 }
 
 static int own_entries(struct cl_engine *e, const struct cl_journal *journal,
@@ -131,8 +134,11 @@ static int adopt_one(struct cl_engine *e, struct cl_adopt *a, struct cl_error *r
 	a->tries = ADOPT_TRIES;
 	if (!e->recorder)
 		return 0;
-	return cl_recorder_edit(e->recorder, a->irq ? CL_EDIT_ADOPT_IRQ : CL_EDIT_ADOPT_THREAD,
-				&nobody, a->thread, a->number, 0, reterr);
+	struct cl_error err;
+	int r = cl_recorder_edit(e->recorder, a->irq ? CL_EDIT_ADOPT_IRQ : CL_EDIT_ADOPT_THREAD,
+				 &nobody, a->thread, a->number, 0, &err);
+
+	return cl_engine_recorded(e, r, &err, reterr);
 }
 
 static int take_requests(struct cl_engine *e, struct cl_error *reterr)
@@ -171,7 +177,12 @@ static int tell_and_decide(struct cl_engine *e, struct cl_tick *tick, struct cl_
 	cl_decide(prev, now, &e->params, e->state, e->plan);
 	tick->decide_ns = cl_clock_ns() - begin;
 	e->fresh = true;
-	return e->recorder ? cl_recorder_tick(e->recorder, now, e->plan, reterr) : 0;
+	if (!e->recorder)
+		return 0;
+	struct cl_error err;
+
+	r = cl_recorder_tick(e->recorder, now, e->plan, &err);
+	return cl_engine_recorded(e, r, &err, reterr);
 }
 
 int cl_engine_observe(struct cl_engine *e, struct cl_tick *ret_tick, struct cl_error *reterr)
@@ -409,6 +420,10 @@ int cl_engine_close(struct cl_engine *e, enum cl_ending ending, uint64_t until_n
 	if (ret_report)
 		*ret_report = (struct cl_undo_report){ .verified = true };
 	closed = cl_recorder_close(e->recorder, &err);
+	if (e->unrecorded.code) {
+		err = e->unrecorded;
+		closed = -err.code;
+	}
 	cl_host_close(e->host);
 	if (e->act)
 		r = end(e, ending, until_ns, ret_report, reterr);

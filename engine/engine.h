@@ -126,9 +126,10 @@ int cl_undo(const char *dir, bool skip_corrupt, cl_undo_say say, void *ctx,
 	    struct cl_undo_report *ret_report, struct cl_error *reterr);
 
 /* ---- lock: engine/lock.c ---- */
+#define CL_MACHINE_LOCK "/run/closer.lock"
 /*
- * One closer acts at a time. -EBUSY: the error names the pid that holds it. The descriptor is
- * inherited by a supervisor.
+ * One closer acts at a time: root's on the machine, another user's in the state directory. -EBUSY:
+ * the error names the pid that holds it. The descriptor is inherited by a supervisor.
  */
 int cl_lock(const char *dir, int *ret_fd, struct cl_error *reterr);
 /* Makes the directory (0700) and says what to do if it cannot. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The state directory, and the lock in it: one closer acts at a time.
+ * The state directory, and the lock: one closer acts at a time.
+ *
+ * There is one /closer in a machine's cgroups whatever the state directory, so root's lock is the
+ * machine's; an ordinary user, who cannot write there, has one in his state directory.
  *
  * flock(2) belongs to the open file, so a supervisor that inherited the descriptor goes on holding
  * it when its closer is killed, and nobody else acts before everything is back. The file is never
@@ -71,12 +74,14 @@ static int open_lock(const char *dir, int *ret_fd, struct cl_error *reterr)
 {
 	cl_autoclose int dir_fd = -1;
 	int fd, r = cl_dir_open(dir, &dir_fd, reterr);
+	const char *path = geteuid() == 0 ? CL_MACHINE_LOCK : LOCK_FILE;
 
 	if (r < 0)
 		return r;
-	fd = openat(dir_fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* openat() takes an absolute path as it is */
+	fd = openat(dir_fd, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return cl_fail(reterr, errno, "opening the lock %s/%s: %s%s", dir, LOCK_FILE,
+		return cl_fail(reterr, errno, "opening the lock %s in %s: %s%s", path, dir,
 			       strerror(errno),
 			       errno == EACCES || errno == EPERM ? "; run as root" : "");
 	*ret_fd = fd;
@@ -96,7 +101,7 @@ static void read_names(int fd, pid_t *ret_pid, pid_t *ret_supervisor)
 	*ret_supervisor = supervisor < INT32_MAX ? (pid_t)supervisor : 0;
 }
 
-static int busy(int fd, const char *dir, struct cl_error *reterr)
+static int busy(int fd, struct cl_error *reterr)
 {
 	pid_t pid, supervisor;
 
@@ -108,13 +113,10 @@ static int busy(int fd, const char *dir, struct cl_error *reterr)
 			       pid, supervisor);
 	if (pid > 0)
 		return cl_fail(reterr, EBUSY,
-			       "another closer (pid %d) acts with the state directory %s: end it "
-			       "first, it puts things back as it was told",
-			       pid, dir);
-	return cl_fail(reterr, EBUSY,
-		       "another closer is starting with the state directory %s: try again in a "
-		       "moment",
-		       dir);
+			       "another closer (pid %d) acts on this machine: end it first, it "
+			       "puts things back as it was told",
+			       pid);
+	return cl_fail(reterr, EBUSY, "another closer is starting: try again in a moment");
 }
 
 void cl_lock_name(int lock_fd, pid_t pid, pid_t supervisor)
@@ -138,7 +140,7 @@ static int take(const char *dir, int how, int *ret_fd, struct cl_error *reterr)
 		r = flock(fd, how);
 	while (r < 0 && errno == EINTR);
 	if (r < 0) {
-		r = errno == EWOULDBLOCK ? busy(fd, dir, reterr)
+		r = errno == EWOULDBLOCK ? busy(fd, reterr)
 					 : cl_fail(reterr, errno, "locking %s/%s: %s", dir,
 						   LOCK_FILE, strerror(errno));
 		close(fd);

@@ -44,6 +44,8 @@ def failures:
 	(to_entries[] | select(.key == "native" or .key == "closer" or .key == "undone") | .key as $phase | .value |
 		(.guests[] | .name as $name | .loads[] | select(.share < 0.95) |
 			"\($phase): \($name) achieved \(.share | percent) of its \(.kind) rate, less than 95%"),
+		(.guests[] | select(.name != "g4" and (.loads | length) != 3) |
+			"\($phase): \(.name) reported \(.loads | length) of its 3 loads"),
 		(select((.closure - 1) | fabs > 0.05) |
 			"\($phase): guests + main + unattributed are \(.closure | percent) of what /proc/stat says, off by more than 5%"),
 		(select((.guests | length) != 4) | "\($phase): closer saw \(.guests | length) of 4 guests")),

@@ -11,6 +11,7 @@ sanitize=$2
 pattern=${3:-}
 passed=0
 failed=0
+skipped=0
 log=$build/tests.log
 : >"$log"
 
@@ -40,6 +41,10 @@ program() { # program NAME COMMAND...
 	status=$?
 	{ echo "== $name"; cat "$out"; } >>"$log"
 	[ $status = 0 ] || sed 's/^/    /' "$out" | tail -n 60
+	# cmocka names each test that was skipped again at the end
+	part=$(grep -c '^\[  SKIPPED \] [^0-9]' "$out")
+	[ "$part" = 0 ] || sed -n 's/^\[  SKIPPED \] \([^0-9]\)/    skipped: \1/p' "$out" | sort -u
+	skipped=$((skipped + (part + 1) / 2))
 	count "$name" $status
 }
 
@@ -89,5 +94,6 @@ for t in tests/system/*.sh; do
 done
 
 echo "log: $log"
-echo "$passed passed, $failed failed"
+[ $skipped = 0 ] && skips= || skips=", $skipped skipped"
+echo "$passed passed, $failed failed$skips"
 [ "$failed" = 0 ]

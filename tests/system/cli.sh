@@ -323,7 +323,7 @@ fi
 expect 0 replay --verify "$tmp/rec3" && ok "run --record: $(cat "$tmp/out")" || not_ok "replay of run's recording"
 start_run
 until_true 20 changed
-kill -KILL "$(cut -d' ' -f2 "$state/lock")"
+kill -KILL "$(cut -d' ' -f2 /run/closer.lock)"
 until_true 20 grep -q "another was started" "$tmp/run.err" && ok "run: its supervisor was killed, it started another" ||
 	not_ok "run: no other supervisor: $(tail -1 "$tmp/run.err")"
 kill -KILL "$run"

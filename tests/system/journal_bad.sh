@@ -101,7 +101,6 @@ elif [ -x "${closer:-}" ]; then
 	fi
 fi
 rm -f "$state"/journal*
-sh "$here/threadstate.sh" "$target" >/dev/null
 
 # The end is torn: those lines were never acted on, the others are undone.
 cp "$dir/whole" "$state/journal"

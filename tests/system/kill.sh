@@ -30,7 +30,7 @@ not_ok() { echo "not ok kill: $*"; bad=1; }
 die() { not_ok "$*"; exit 1; }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 # Nobody holds the lock: the closer is gone, and its supervisor has done what it had to.
-settled() { flock -w 30 "$state/lock" true; }
+settled() { flock -w 30 /run/closer.lock true; }
 look() { sh "$here/threadstate.sh" "$@"; }
 # The same without thread ids and pids, for processes whose threads come and go.
 kinds() { look "$@" | sed 's,/task/[0-9]*/,/task/-/,' | sort -u; }
@@ -109,7 +109,7 @@ one_kill() {
 	pid=$!
 	while [ "$late" = 1 ] && ! [ -e "$state/journal" ] && kill -0 "$pid" 2>/dev/null; do :; done
 	sleep "$moment"
-	if [ "$both" = 1 ] && read -r _ superv <"$state/lock" && [ "${superv:-0}" -gt 1 ] &&
+	if [ "$both" = 1 ] && read -r _ superv </run/closer.lock && [ "${superv:-0}" -gt 1 ] &&
 		[ "$(cat "/proc/$superv/comm" 2>/dev/null)" = closer-superv ]; then
 		kill -9 "$superv" 2>/dev/null && supervisors=$((supervisors + 1))
 	fi
@@ -159,7 +159,11 @@ settled
 took=$(($(now_ms) - began))
 if [ "$(look "$many")" = "$before" ]; then
 	"$apply" apply "template:$many" "$state" >/dev/null 2>&1
-	ok "1,000 threads restored and verified by the supervisor within $took ms of the SIGKILL; by undo: $("$apply" undo "$state")"
+	if undone=$("$apply" undo "$state") && [ "$(look "$many")" = "$before" ]; then
+		ok "1,000 threads restored and verified by the supervisor within $took ms of the SIGKILL; by undo: $undone"
+	else
+		not_ok "1,000 threads: not all came back by undo: $undone"
+	fi
 else
 	not_ok "1,000 threads: not all came back"
 fi
@@ -170,7 +174,11 @@ new_victim 20 2 20; fertile=$pid
 before=$(kinds "$fertile")
 "$apply" hold "template:$fertile" "$state" >"$dir/out" 2>&1 &
 pid=$!
-sleep 1
+until grep -q '^done' "$dir/out"; do
+	kill -0 "$pid" 2>/dev/null || die "holding threads that are born: $(cat "$dir/out")"
+	sleep 0.05
+done
+sleep 1	# of births
 held=$(kinds "$fertile")
 kill -9 "$pid"
 wait "$pid" 2>/dev/null

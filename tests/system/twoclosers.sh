@@ -14,7 +14,7 @@ holder= target= bad=0
 cleanup() {
 	trap - EXIT INT TERM HUP
 	[ -z "$holder" ] || kill -9 "$holder" 2>/dev/null
-	flock -w 10 "$state/lock" true 2>/dev/null
+	flock -w 10 /run/closer.lock true 2>/dev/null
 	[ ! -e "$state/journal" ] || "$apply" undo "$state" >/dev/null 2>&1
 	[ -z "$target" ] || kill -9 "$target" 2>/dev/null
 	rm -rf "$dir"
@@ -76,7 +76,7 @@ fi
 kill -9 "$holder"
 wait "$holder" 2>/dev/null
 holder=
-flock -w 30 "$state/lock" true
+flock -w 30 /run/closer.lock true
 if [ "$(look)" = "$before" ] && "$apply" apply "template:$target" "$state" >"$dir/second" 2>&1 &&
 	"$apply" undo "$state" >"$dir/second" 2>&1 && [ "$(look)" = "$before" ]; then
 	ok "when the first was killed everything came back, and the next one acts"

@@ -133,7 +133,7 @@ static void settles(void **state)
 		random_world(&r);
 		/* Outside work alternates between a guest's CPUs by design (rule 3). */
 		for (int i = 0; i < w.thread_count; i++)
-			if (w.threads[i].kind == CL_WORK_MAIN_LOOP)
+			if (cl_work_kind_origin(w.threads[i].kind) == CL_ORIGIN_OUTSIDE)
 				w.threads[i].kind = CL_WORK_IOTHREAD;
 		world_run(&w, 120, 10);
 		for (int tick = 0; tick < 20; tick++) {
@@ -144,17 +144,88 @@ static void settles(void **state)
 	}
 }
 
+/* Copies without what lies between the members, which is nobody's and may differ. */
+#define PUT(member)                                                                                \
+	do {                                                                                       \
+		memcpy(out + n, &(member), sizeof(member));                                        \
+		n += sizeof(member);                                                               \
+	} while (0)
+
+static size_t put_why(uint8_t *out, const struct cl_why *why)
+{
+	size_t n = 0;
+
+	PUT(why->code);
+	PUT(why->number);
+	return n;
+}
+
+static size_t put_value(uint8_t *out, const struct cl_value *value)
+{
+	size_t n = 0;
+
+	PUT(value->tag);
+	PUT(value->number);
+	PUT(value->mask);
+	PUT(value->group);
+	return n;
+}
+
+static size_t put_action(uint8_t *out, const struct cl_action *a)
+{
+	size_t n = 0;
+
+	PUT(a->kind);
+	PUT(a->object.thread.tid);
+	PUT(a->object.thread.start);
+	PUT(a->object.irq);
+	PUT(a->object.group);
+	PUT(a->object.vcpu);
+	PUT(a->object.guest);
+	n += put_value(out + n, &a->from);
+	n += put_value(out + n, &a->to);
+	n += put_why(out + n, &a->why);
+	PUT(a->possible);
+	PUT(a->first);
+	return n;
+}
+
+static size_t put_work(uint8_t *out, const struct cl_state_work *k)
+{
+	const uint64_t times[] = { k->thread.start, k->mask_hash, k->load,
+				   k->wait,         k->moved_ns,  k->retry_ns };
+	const uint32_t rest[] = { k->refused, k->follow,  k->target_cpu, k->adopted,
+				  k->foreign, k->crowded, k->newborn };
+	size_t n = 0;
+
+	PUT(k->guest);
+	PUT(k->thread.tid);
+	PUT(times);
+	PUT(rest);
+	return n;
+}
+
 static size_t dump(uint8_t *out, size_t size)
 {
-	size_t actions = w.plan->n.actions * sizeof(struct cl_action);
-	size_t verdicts = w.plan->n.verdicts * sizeof(struct cl_verdict);
-	size_t works = w.state->n.works * sizeof(struct cl_state_work);
+	size_t n = 0;
 
-	assert_true(actions + verdicts + works <= size);
-	memcpy(out, w.plan->actions, actions);
-	memcpy(out + actions, w.plan->verdicts, verdicts);
-	memcpy(out + actions + verdicts, w.state->works, works);
-	return actions + verdicts + works;
+	assert_true(w.plan->n.actions * sizeof(struct cl_action) +
+			    w.plan->n.verdicts * sizeof(struct cl_verdict) +
+			    w.state->n.works * sizeof(struct cl_state_work) <=
+		    size);
+	for (uint32_t i = 0; i < w.plan->n.actions; i++)
+		n += put_action(out + n, &w.plan->actions[i]);
+	for (uint32_t i = 0; i < w.plan->n.verdicts; i++) {
+		const struct cl_verdict *v = &w.plan->verdicts[i];
+
+		n += put_why(out + n, &v->placed);
+		n += put_why(out + n, &v->left);
+		PUT(v->follow);
+		PUT(v->target);
+	}
+	for (uint32_t i = 0; i < w.state->n.works; i++)
+		n += put_work(out + n, &w.state->works[i]);
+	return n;
 }
 
 static void same_seed_same_bytes(void **state)
