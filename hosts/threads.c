@@ -188,7 +188,10 @@ static int open_clock(struct cl_threads *threads, enum cl_threads_source source,
 		snprintf(threads->why_not, sizeof(threads->why_not), "schedstat was asked for");
 		return 0;
 	}
-	int r = cl_clock_open(threads->capacity, CL_CLOCK_WALK_AUTO, &threads->clock, &error);
+	int r = cl_clock_open(threads->capacity, CL_CLOCK_WALK_AUTO,
+			      source == CL_THREADS_HONEST ? CL_CLOCK_TIME_HONEST
+							  : CL_CLOCK_TIME_AUTO,
+			      &threads->clock, &error);
 
 	if (r == 0)
 		r = check_clock(threads, &error);
@@ -196,7 +199,7 @@ static int open_clock(struct cl_threads *threads, enum cl_threads_source source,
 		return 0;
 	cl_clock_close(threads->clock);
 	threads->clock = NULL;
-	if (source == CL_THREADS_BPF)
+	if (source != CL_THREADS_AUTO)
 		return cl_fail(reterr, error.code, "%s", error.text);
 	memcpy(threads->why_not, error.text, sizeof(threads->why_not));
 	return 0;
@@ -329,4 +332,37 @@ bool cl_threads_classes(const struct cl_threads *threads, uint32_t cpu, uint64_t
 bool cl_threads_rest(const struct cl_threads *threads, int32_t pid, uint32_t cpu, uint64_t *ret_ns)
 {
 	return threads->clock && cl_clock_rest(threads->clock, (uint32_t)pid, cpu, ret_ns);
+}
+
+bool cl_threads_honest(const struct cl_threads *threads)
+{
+	return threads->clock && cl_clock_honest(threads->clock);
+}
+
+bool cl_threads_irq(const struct cl_threads *threads, uint32_t irq, uint64_t *ret_ns,
+		    uint32_t *ret_cpu, uint32_t *ret_domid)
+{
+	return threads->clock && cl_clock_irq(threads->clock, irq, ret_ns, ret_cpu, ret_domid);
+}
+
+bool cl_threads_vif(const struct cl_threads *threads, const char *name, uint64_t *ret_ns,
+		    uint64_t *ret_tied_ns)
+{
+	return threads->clock && cl_clock_vif(threads->clock, name, ret_ns, ret_tied_ns);
+}
+
+bool cl_threads_parts(const struct cl_threads *threads, uint32_t cpu,
+		      struct cl_threads_parts *ret_parts)
+{
+	return threads->clock && cl_clock_parts(threads->clock, cpu, ret_parts);
+}
+
+bool cl_threads_overhead(const struct cl_threads *threads, uint32_t cpu, uint64_t *ret_ns)
+{
+	struct cl_threads_parts parts;
+
+	if (!cl_threads_parts(threads, cpu, &parts))
+		return false;
+	*ret_ns = parts.tick_ns + parts.idle_ns;
+	return true;
 }

@@ -27,7 +27,7 @@ struct cl_thread {
 	uint32_t tag;     /* the caller's: given with the process */
 	char comm[16];    /* re-read in turn: threads rename themselves after birth */
 	uint32_t cpu;     /* where it was last seen */
-	uint64_t cpu_ns;  /* cumulative; schedstat field 1 or sum_exec_runtime */
+	uint64_t cpu_ns;  /* cumulative; schedstat field 1, sum_exec_runtime or honest: below */
 	uint64_t wait_ns; /* cumulative; schedstat field 2, CL_UNKNOWN where not read */
 	uint64_t read_ns;
 	struct cl_cpuset mask;
@@ -36,7 +36,9 @@ struct cl_thread {
 	uint32_t run_first, run_count; /* where it ran since the last refresh: only with BPF */
 };
 
-enum cl_threads_source { CL_THREADS_AUTO, CL_THREADS_BPF, CL_THREADS_SCHEDSTAT };
+/* HONEST: BPF with the honest clock also where no hypervisor is known to steal. AUTO and BPF choose
+ * it in a Xen domain. */
+enum cl_threads_source { CL_THREADS_AUTO, CL_THREADS_BPF, CL_THREADS_SCHEDSTAT, CL_THREADS_HONEST };
 
 struct cl_threads;
 
@@ -46,6 +48,7 @@ struct cl_cgroup;
 int cl_threads_new(uint32_t capacity, enum cl_threads_source source, const struct cl_cgroup *cgroup,
 		   struct cl_threads **ret_threads, struct cl_error *reterr);
 void cl_threads_free(struct cl_threads *threads);
+/* BPF or SCHEDSTAT. */
 enum cl_threads_source cl_threads_source(const struct cl_threads *threads);
 /* Why BPF is not used: text for `check`, or "" if it is. */
 const char *cl_threads_why_not_bpf(const struct cl_threads *threads);
@@ -83,6 +86,48 @@ bool cl_threads_classes(const struct cl_threads *threads, uint32_t cpu, uint64_t
  * (machines with very many CPUs).
  */
 bool cl_threads_rest(const struct cl_threads *threads, int32_t pid, uint32_t cpu, uint64_t *ret_ns);
+
+/*
+ * The honest clock. Where the kernel is a Xen domain it books time that the hypervisor took from
+ * its vCPU as run time. With BPF that is put right: cpu_ns, runs, classes and rests are then the
+ * vCPU's own running time less the interrupts on top of the thread, and cpu_ns counts from when the
+ * thread was first seen. False: they are the kernel's figures, in a dom0 up to twice too much.
+ */
+bool cl_threads_honest(const struct cl_threads *threads);
+
+/*
+ * All below: only where honest, else false; ns cumulative since new(), as of the last refresh.
+ *
+ * A device's interrupt, by Linux number: its handler, and the NAPI polls of the netback queue that
+ * it belongs to. *ret_cpu: where it last ran. *ret_domid: the guest of netback's and blkback's, by
+ * the kernel's own structures (not by name), else CL_NONE. False also where it was never seen to
+ * fire. A number can be given to another device: what it counted before stays in it, so take
+ * differences, and drop them when the guest is another.
+ */
+bool cl_threads_irq(const struct cl_threads *threads, uint32_t irq, uint64_t *ret_ns,
+		    uint32_t *ret_cpu, uint32_t *ret_domid);
+/*
+ * The NAPI polls of a network interface in softirq, all queues. *ret_tied_ns: the part of it that
+ * is in cl_threads_irq already; what is left is the interface's alone. Not the polls of threaded
+ * NAPI: they are the thread's. False also where it was never polled.
+ */
+bool cl_threads_vif(const struct cl_threads *threads, const char *name, uint64_t *ret_ns,
+		    uint64_t *ret_tied_ns);
+/* Ticks, IPIs, timer, scheduler and RCU softirqs, idle entry and exit: nobody's. */
+bool cl_threads_overhead(const struct cl_threads *threads, uint32_t cpu, uint64_t *ret_ns);
+
+/* All that a CPU ran, in parts that add up to total_ns exactly. */
+struct cl_threads_parts {
+	uint64_t total_ns; /* the vCPU's running time, as the hypervisor counts it */
+	uint64_t thread_ns;
+	uint64_t irq_ns;     /* handlers of devices' interrupts */
+	uint64_t napi_ns;    /* softirq: polls of interfaces */
+	uint64_t softirq_ns; /* other softirqs: block, tasklet, net_tx, rest of net_rx */
+	uint64_t tick_ns;    /* ticks, IPIs, softirqs of timers, scheduler, RCU */
+	uint64_t idle_ns;    /* idle task: entry and exit */
+};
+bool cl_threads_parts(const struct cl_threads *threads, uint32_t cpu,
+		      struct cl_threads_parts *ret_parts);
 
 /* One thread, at once, by /proc: -ESRCH if it is gone or its start differs. For read-before-write.
  */

@@ -117,23 +117,37 @@ static void match_all(struct cl_threads *threads, const struct cl_clock_task *ta
 	cl_table_settle(threads);
 }
 
+/* Where the thread ran since the last read, and how long in all. */
+static void update_runs(struct cl_threads *threads, struct cl_entry *entry,
+			const struct cl_clock_task *task)
+{
+	struct cl_thread *thread = &entry->thread;
+	struct cl_thread_run *buf = &threads->runs[threads->run_count];
+	uint32_t size = threads->run_capacity - threads->run_count;
+	uint64_t ran_ns;
+
+	thread->run_first = threads->run_count;
+	thread->run_count = 0;
+	if (entry->fresh)
+		entry->row = cl_clock_row_new(threads->clock, task);
+	if (cl_clock_honest(threads->clock)) {
+		thread->run_count = cl_clock_ran(threads->clock, entry->row, buf, size, &ran_ns);
+		thread->cpu_ns += ran_ns;
+	} else {
+		if (!entry->fresh && task->run_ns > thread->cpu_ns)
+			thread->run_count = cl_clock_runs(threads->clock, entry->row, task,
+							  task->run_ns - thread->cpu_ns, buf, size);
+		thread->cpu_ns = task->run_ns;
+	}
+	threads->run_count += thread->run_count;
+}
+
 static void update(struct cl_threads *threads, uint32_t at, const struct cl_clock_task *task)
 {
 	struct cl_entry *entry = &threads->pool[at];
 	struct cl_thread *thread = &entry->thread;
 
-	thread->run_first = threads->run_count;
-	thread->run_count = 0;
-	if (entry->fresh) {
-		entry->row = cl_clock_row_new(threads->clock, task);
-	} else if (task->run_ns > thread->cpu_ns) {
-		thread->run_count = cl_clock_runs(threads->clock, entry->row, task,
-						  task->run_ns - thread->cpu_ns,
-						  &threads->runs[threads->run_count],
-						  threads->run_capacity - threads->run_count);
-		threads->run_count += thread->run_count;
-	}
-	thread->cpu_ns = task->run_ns;
+	update_runs(threads, entry, task);
 	thread->wait_ns = task->delay_ns;
 	thread->read_ns = threads->tick_ns;
 	thread->cpu = task->cpu;

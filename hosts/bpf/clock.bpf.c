@@ -5,10 +5,13 @@
  *   walk_processes / walk_all: one pass over the threads of followed processes, into a mapped array
  *   on_switch: on which CPU each of them spent it, into a mapped matrix of cumulative counters
  *
+ * In a Xen domain honest.bpf.h takes on_switch's place.
+ *
  * One clock for both, so that a thread's row of the matrix adds up to its run time exactly. Only
  * the few kernel fields that are read are declared; CO-RE finds them in the running kernel.
  */
 typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
 typedef unsigned int uint32_t;
 typedef unsigned long long uint64_t;
 typedef uint32_t __u32;
@@ -20,9 +23,10 @@ typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
 
-#define BPF_MAP_TYPE_HASH  1
-#define BPF_MAP_TYPE_ARRAY 2
-#define BPF_F_MMAPABLE     (1u << 10)
+#define BPF_MAP_TYPE_HASH     1
+#define BPF_MAP_TYPE_ARRAY    2
+#define BPF_MAP_TYPE_LRU_HASH 9
+#define BPF_F_MMAPABLE        (1u << 10)
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -211,17 +215,17 @@ int walk_all(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-static __always_inline uint32_t row_of(struct task_struct *task)
+static __always_inline uint32_t row_for(uint32_t tid, uint32_t tgid, uint32_t flags,
+					uint64_t start_ns)
 {
-	uint32_t tid = (uint32_t)task->pid, tgid = (uint32_t)task->tgid;
 	uint32_t *rest = bpf_map_lookup_elem(&followed, &tgid);
 
 	if (!rest)
-		return task->flags & CL_PF_KTHREAD ? CL_ROW_KERNEL : CL_ROW_USER;
+		return flags & CL_PF_KTHREAD ? CL_ROW_KERNEL : CL_ROW_USER;
 
 	struct cl_clock_row *row = bpf_map_lookup_elem(&rows, &tid);
 
-	return row && row->start_ns == task->start_boottime ? row->row : *rest;
+	return row && row->start_ns == start_ns ? row->row : *rest;
 }
 
 /*
@@ -241,7 +245,9 @@ int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_str
 
 	*(volatile uint64_t *)&now->seq = now->seq + 1;
 	if (now->valid && pid && now->tid == pid) {
-		uint32_t cell = row_of(prev) * cpu_count + cpu;
+		uint32_t row =
+			row_for(pid, (uint32_t)prev->tgid, prev->flags, prev->start_boottime);
+		uint32_t cell = row * cpu_count + cpu;
 		uint64_t *sum = bpf_map_lookup_elem(&runs, &cell);
 		uint64_t ran = prev->se.sum_exec_runtime - now->run_ns;
 
@@ -257,5 +263,7 @@ int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_str
 	*(volatile uint64_t *)&now->seq = now->seq + 1;
 	return 0;
 }
+
+#include "honest.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";

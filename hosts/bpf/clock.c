@@ -1,50 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* clock: loads clock.bpf.c, maps its arrays, and reads them against a moving scheduler. */
-#include "clock.h"
+#include "clock_private.h"
 #include "lib.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
-#include <bpf/libbpf.h>
-
-/* bpftool writes it, and it is not held to our warnings. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wconversion"
-#include "clock.skel.h"
-#pragma GCC diagnostic pop
-
-struct process {
-	uint32_t tgid;
-	uint32_t row; /* of its rest; CL_ROW_UNSEEN: none was left */
-	bool ended;   /* no longer walked or counted; its rest can still be read */
-};
-
-struct cl_clock {
-	struct cl_clock_bpf *bpf;
-	struct bpf_link *on_switch, *walk_all;
-	uint32_t cpu_count, row_count, capacity;
-	struct cl_clock_task *tasks; /* mapped, as the next five */
-	uint32_t *processes_map;
-	uint64_t *runs;
-	struct cl_clock_cpu *cpus;
-	size_t tasks_bytes, processes_bytes, runs_bytes, cpus_bytes;
-	/*
-	 * Per cell what runs() has told so far. For classes: their value at the last read. For a
-	 * rest: what was in the cell when the row was given to the process.
-	 */
-	uint64_t *told;
-	uint32_t *free_rows; /* a stack */
-	uint32_t free_count;
-	struct process *processes; /* sorted; processes_map has the same tgids in the same order */
-	uint32_t process_count;
-};
 
 /* libbpf explains failed loads on stderr; the caller gets one sentence instead. */
 static int silent(enum libbpf_print_level level, const char *format, va_list ap)
@@ -52,7 +14,7 @@ static int silent(enum libbpf_print_level level, const char *format, va_list ap)
 	return 0;
 }
 
-static int refused(int code, const char *what, struct cl_error *reterr)
+int cl_clock_refused(int code, const char *what, struct cl_error *reterr)
 {
 	if (code == EPERM || code == EACCES)
 		return cl_fail(
@@ -70,8 +32,9 @@ static bool kernel_has(const struct btf *btf, const char *function)
 	return btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) >= 0;
 }
 
-/* Chooses the walk by what the running kernel has. */
-static int choose_walk(struct cl_clock *clock, enum cl_clock_walk walk, struct cl_error *reterr)
+/* Chooses walk and clock by what the running kernel has. */
+static int choose(struct cl_clock *clock, enum cl_clock_walk walk, enum cl_clock_time time,
+		  struct cl_error *reterr)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
@@ -83,17 +46,19 @@ static int choose_walk(struct cl_clock *clock, enum cl_clock_walk walk, struct c
 	bool has = kernel_has(btf, "bpf_iter_task_new") && kernel_has(btf, "bpf_task_from_pid") &&
 		   kernel_has(btf, "bpf_rcu_read_lock") && kernel_has(btf, "bpf_iter_num_new");
 
+	int r = cl_honest_prepare(clock, time, btf, reterr);
+
 	btf__free(btf);
 	if (walk == CL_CLOCK_WALK_AUTO)
 		walk = has ? CL_CLOCK_WALK_PROCESSES : CL_CLOCK_WALK_ALL;
 	bpf_program__set_autoload(clock->bpf->progs.walk_processes,
 				  walk == CL_CLOCK_WALK_PROCESSES);
 	bpf_program__set_autoload(clock->bpf->progs.walk_all, walk == CL_CLOCK_WALK_ALL);
-	return 0;
+	return r;
 }
 
-static void *map_array(struct bpf_map *map, size_t value, uint32_t entries, int protection,
-		       size_t *ret_bytes)
+void *cl_clock_map(struct bpf_map *map, size_t value, uint32_t entries, int protection,
+		   size_t *ret_bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t bytes = (value * entries + page - 1) & ~(page - 1);
@@ -108,14 +73,15 @@ static int map_all(struct cl_clock *clock, struct cl_error *reterr)
 	struct cl_clock_bpf *bpf = clock->bpf;
 	uint32_t cells = clock->row_count * clock->cpu_count;
 
-	clock->tasks = map_array(bpf->maps.tasks, sizeof(*clock->tasks), clock->capacity, PROT_READ,
-				 &clock->tasks_bytes);
-	clock->processes_map = map_array(bpf->maps.processes, sizeof(uint32_t) * 2, clock->capacity,
-					 PROT_READ | PROT_WRITE, &clock->processes_bytes);
-	clock->runs = map_array(bpf->maps.runs, sizeof(*clock->runs), cells, PROT_READ,
-				&clock->runs_bytes);
-	clock->cpus = map_array(bpf->maps.cpus, sizeof(*clock->cpus), clock->cpu_count, PROT_READ,
-				&clock->cpus_bytes);
+	clock->tasks = cl_clock_map(bpf->maps.tasks, sizeof(*clock->tasks), clock->capacity,
+				    PROT_READ, &clock->tasks_bytes);
+	clock->processes_map =
+		cl_clock_map(bpf->maps.processes, sizeof(uint32_t) * 2, clock->capacity,
+			     PROT_READ | PROT_WRITE, &clock->processes_bytes);
+	clock->runs = cl_clock_map(bpf->maps.runs, sizeof(*clock->runs), cells, PROT_READ,
+				   &clock->runs_bytes);
+	clock->cpus = cl_clock_map(bpf->maps.cpus, sizeof(*clock->cpus), clock->cpu_count,
+				   PROT_READ, &clock->cpus_bytes);
 	if (!clock->tasks || !clock->processes_map || !clock->runs || !clock->cpus)
 		return cl_fail(reterr, errno, "mapping the BPF arrays: %s", strerror(errno));
 	clock->told = calloc(cells, sizeof(*clock->told));
@@ -149,7 +115,29 @@ static int set_sizes(struct cl_clock *clock)
 	return r;
 }
 
-static int load(struct cl_clock *clock, enum cl_clock_walk walk, struct cl_error *reterr)
+static int attach(struct cl_clock *clock, struct cl_error *reterr)
+{
+	if (clock->honest) {
+		int r = cl_honest_attach(clock, reterr);
+
+		if (r < 0)
+			return r;
+	} else {
+		clock->on_switch = bpf_program__attach(clock->bpf->progs.on_switch);
+		if (!clock->on_switch)
+			return cl_clock_refused(errno, "attaching the BPF clock to sched_switch",
+						reterr);
+	}
+	if (bpf_program__autoload(clock->bpf->progs.walk_all)) {
+		clock->walk_all = bpf_program__attach_iter(clock->bpf->progs.walk_all, NULL);
+		if (!clock->walk_all)
+			return cl_clock_refused(errno, "attaching the BPF task iterator", reterr);
+	}
+	return 0;
+}
+
+static int load(struct cl_clock *clock, enum cl_clock_walk walk, enum cl_clock_time time,
+		struct cl_error *reterr)
 {
 	int cpus = libbpf_num_possible_cpus();
 
@@ -159,8 +147,8 @@ static int load(struct cl_clock *clock, enum cl_clock_walk walk, struct cl_error
 	clock->cpu_count = (uint32_t)cpus;
 	clock->bpf = cl_clock_bpf__open();
 	if (!clock->bpf)
-		return refused(errno, "opening the BPF clock", reterr);
-	int r = choose_walk(clock, walk, reterr);
+		return cl_clock_refused(errno, "opening the BPF clock", reterr);
+	int r = choose(clock, walk, time, reterr);
 
 	if (r < 0)
 		return r;
@@ -169,23 +157,13 @@ static int load(struct cl_clock *clock, enum cl_clock_walk walk, struct cl_error
 			       clock->capacity);
 	r = cl_clock_bpf__load(clock->bpf);
 	if (r < 0)
-		return refused(-r, "loading the BPF clock", reterr);
+		return cl_clock_refused(-r, "loading the BPF clock", reterr);
 	r = map_all(clock, reterr);
-	if (r < 0)
-		return r;
-	clock->on_switch = bpf_program__attach(clock->bpf->progs.on_switch);
-	if (!clock->on_switch)
-		return refused(errno, "attaching the BPF clock to sched_switch", reterr);
-	if (bpf_program__autoload(clock->bpf->progs.walk_all)) {
-		clock->walk_all = bpf_program__attach_iter(clock->bpf->progs.walk_all, NULL);
-		if (!clock->walk_all)
-			return refused(errno, "attaching the BPF task iterator", reterr);
-	}
-	return 0;
+	return r < 0 ? r : attach(clock, reterr);
 }
 
-int cl_clock_open(uint32_t capacity, enum cl_clock_walk walk, struct cl_clock **ret_clock,
-		  struct cl_error *reterr)
+int cl_clock_open(uint32_t capacity, enum cl_clock_walk walk, enum cl_clock_time time,
+		  struct cl_clock **ret_clock, struct cl_error *reterr)
 {
 	struct cl_clock *clock = calloc(1, sizeof(*clock));
 
@@ -195,7 +173,7 @@ int cl_clock_open(uint32_t capacity, enum cl_clock_walk walk, struct cl_clock **
 	clock->capacity = capacity;
 
 	libbpf_print_fn_t before = libbpf_set_print(silent);
-	int r = load(clock, walk, reterr);
+	int r = load(clock, walk, time, reterr);
 
 	libbpf_set_print(before);
 	if (r < 0) {
@@ -210,6 +188,7 @@ void cl_clock_close(struct cl_clock *clock)
 {
 	if (!clock)
 		return;
+	cl_honest_close(clock->honest);
 	bpf_link__destroy(clock->on_switch);
 	bpf_link__destroy(clock->walk_all);
 	if (clock->tasks)
@@ -262,18 +241,6 @@ static void write_processes(struct cl_clock *clock, uint32_t from)
 			clock->processes[i].ended ? 0 : clock->processes[i].tgid;
 }
 
-static const uint64_t *cells_of(const struct cl_clock *clock, uint32_t row)
-{
-	assert(row < clock->row_count);
-	return clock->runs + (size_t)row * clock->cpu_count;
-}
-
-static uint64_t *told_of(const struct cl_clock *clock, uint32_t row)
-{
-	assert(row < clock->row_count);
-	return clock->told + (size_t)row * clock->cpu_count;
-}
-
 /* A free row, with what is in its cells from its last owner taken as told. */
 static uint32_t take_row(struct cl_clock *clock, uint32_t none)
 {
@@ -315,6 +282,7 @@ int cl_clock_follow(struct cl_clock *clock, uint32_t tgid, struct cl_error *rete
 	clock->processes[at] = (struct process){ .tgid = tgid, .row = row };
 	clock->process_count++;
 	write_processes(clock, at);
+	clock->bpf->bss->rows_change++;
 	return 0;
 }
 
@@ -325,6 +293,7 @@ void cl_clock_end(struct cl_clock *clock, uint32_t tgid)
 	if (!is_followed(clock, tgid, &at) || clock->processes[at].ended)
 		return;
 	bpf_map_delete_elem(bpf_map__fd(clock->bpf->maps.followed), &tgid);
+	clock->bpf->bss->rows_change++;
 	clock->processes[at].ended = true;
 	write_processes(clock, at);
 }
@@ -419,8 +388,12 @@ int cl_clock_read(struct cl_clock *clock, const struct cl_clock_task **ret_tasks
 		  uint32_t *ret_count, uint32_t *ret_lost, struct cl_error *reterr)
 {
 	struct cl_clock_args args = { .processes = clock->process_count };
-	int r = clock->walk_all ? run_walk_all(clock, &args, reterr)
-				: run_walk_processes(clock, &args, reterr);
+	int r = clock->honest ? cl_honest_flush(clock, reterr) : 0;
+
+	if (r < 0)
+		return r;
+	r = clock->walk_all ? run_walk_all(clock, &args, reterr)
+			    : run_walk_processes(clock, &args, reterr);
 
 	if (r < 0)
 		return r;
@@ -460,6 +433,7 @@ uint32_t cl_clock_row_new(struct cl_clock *clock, const struct cl_clock_task *ta
 		give_row(clock, row.row);
 		return 0;
 	}
+	clock->bpf->bss->rows_change++;
 	told_of(clock, row.row)[task->cpu] = cell_open(clock, row.row, task);
 	return row.row;
 }
@@ -471,6 +445,7 @@ void cl_clock_row_free(struct cl_clock *clock, uint32_t tgid, uint32_t tid, uint
 	if (!row)
 		return;
 	bpf_map_delete_elem(bpf_map__fd(clock->bpf->maps.rows), &tid);
+	clock->bpf->bss->rows_change++;
 	if (is_followed(clock, tgid, &at) && clock->processes[at].row >= CL_ROW_FIRST) {
 		const uint64_t *cells = cells_of(clock, row), *told = told_of(clock, row);
 		uint64_t *rest = told_of(clock, clock->processes[at].row);

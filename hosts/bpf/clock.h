@@ -28,11 +28,19 @@ struct cl_clock;
  * machine. */
 enum cl_clock_walk { CL_CLOCK_WALK_AUTO, CL_CLOCK_WALK_PROCESSES, CL_CLOCK_WALK_ALL };
 
+/*
+ * Which clock. AUTO: the honest one where the kernel is a Xen domain and shows its vCPUs' run
+ * states, else the kernel's sum_exec_runtime, which is cheaper. HONEST: threads less the interrupts
+ * on top of them anywhere; what a hypervisor took is known on Xen only.
+ */
+enum cl_clock_time { CL_CLOCK_TIME_AUTO, CL_CLOCK_TIME_KERNEL, CL_CLOCK_TIME_HONEST };
+
 /* capacity: most threads, and most processes. The clock is the caller's, to be closed. */
-int cl_clock_open(uint32_t capacity, enum cl_clock_walk walk, struct cl_clock **ret_clock,
-		  struct cl_error *reterr);
+int cl_clock_open(uint32_t capacity, enum cl_clock_walk walk, enum cl_clock_time time,
+		  struct cl_clock **ret_clock, struct cl_error *reterr);
 void cl_clock_close(struct cl_clock *clock);                    /* NULL is fine */
 enum cl_clock_walk cl_clock_walk(const struct cl_clock *clock); /* which one it is: never AUTO */
+bool cl_clock_honest(const struct cl_clock *clock);
 
 /* tgid: a live process'. -ENOSPC: capacity. Following twice is fine. */
 int cl_clock_follow(struct cl_clock *clock, uint32_t tgid, struct cl_error *reterr);
@@ -65,5 +73,19 @@ uint32_t cl_clock_runs(struct cl_clock *clock, uint32_t row, const struct cl_clo
 bool cl_clock_classes(const struct cl_clock *clock, uint32_t cpu, uint64_t *ret_user_ns,
 		      uint64_t *ret_kernel_ns);
 bool cl_clock_rest(const struct cl_clock *clock, uint32_t tgid, uint32_t cpu, uint64_t *ret_ns);
+
+/*
+ * The honest clock only. Where a thread was since this was last asked, up to the last read: at most
+ * size entries into buf, by CPU, which add up to *ret_ran_ns. What a full buf leaves out is told
+ * next time. Row 0: nothing is known.
+ */
+uint32_t cl_clock_ran(struct cl_clock *clock, uint32_t row, struct cl_thread_run *buf,
+		      uint32_t size, uint64_t *ret_ran_ns);
+/* As in threads.h. */
+bool cl_clock_irq(const struct cl_clock *clock, uint32_t number, uint64_t *ret_ns,
+		  uint32_t *ret_cpu, uint32_t *ret_domid);
+bool cl_clock_vif(const struct cl_clock *clock, const char *name, uint64_t *ret_ns,
+		  uint64_t *ret_tied_ns);
+bool cl_clock_parts(const struct cl_clock *clock, uint32_t cpu, struct cl_threads_parts *ret_parts);
 
 #endif

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-int cl_clock_open(uint32_t capacity, enum cl_clock_walk walk, struct cl_clock **ret_clock,
-		  struct cl_error *reterr)
+int cl_clock_open(uint32_t capacity, enum cl_clock_walk walk, enum cl_clock_time time,
+		  struct cl_clock **ret_clock, struct cl_error *reterr)
 {
 	return cl_fail(
 		reterr, ENOSYS,
@@ -55,6 +55,34 @@ bool cl_clock_classes(const struct cl_clock *clock, uint32_t cpu, uint64_t *ret_
 }
 
 bool cl_clock_rest(const struct cl_clock *clock, uint32_t tgid, uint32_t cpu, uint64_t *ret_ns)
+{
+	return false;
+}
+
+bool cl_clock_honest(const struct cl_clock *clock)
+{
+	return false;
+}
+
+uint32_t cl_clock_ran(struct cl_clock *clock, uint32_t row, struct cl_thread_run *buf,
+		      uint32_t size, uint64_t *ret_ran_ns)
+{
+	return 0;
+}
+
+bool cl_clock_irq(const struct cl_clock *clock, uint32_t number, uint64_t *ret_ns,
+		  uint32_t *ret_cpu, uint32_t *ret_domid)
+{
+	return false;
+}
+
+bool cl_clock_vif(const struct cl_clock *clock, const char *name, uint64_t *ret_ns,
+		  uint64_t *ret_tied_ns)
+{
+	return false;
+}
+
+bool cl_clock_parts(const struct cl_clock *clock, uint32_t cpu, struct cl_threads_parts *ret_parts)
 {
 	return false;
 }

@@ -54,6 +54,48 @@ struct cl_clock_args {
 	uint32_t pad;
 };
 
+/*
+ * The honest clock's books of one CPU: at every boundary (switch, interrupt, softirq, poll) the
+ * time since the last one goes to what the CPU was in, so the parts add up to total_ns. Two cache
+ * lines, written by that CPU alone.
+ */
+struct cl_clock_parts {
+	uint64_t last_ns; /* the clock at the last boundary; 0: none was seen on this CPU yet */
+	uint64_t total_ns, thread_ns, irq_ns, napi_ns, softirq_ns, tick_ns, idle_ns;
+	uint64_t soft_ns;  /* of this softirq, not booked yet: it may be a poll's */
+	uint64_t start_ns; /* start_boottime of the thread that is on */
+	uint32_t tid, tgid, flags;
+	uint32_t row;     /* its row, as of `change` */
+	uint32_t change;  /* which rows there were then */
+	uint32_t irq;     /* number + 1 of the handler that runs, 0: none */
+	uint32_t is_tick; /* it is a tick or an IPI */
+	uint32_t softirq; /* vector + 1, 0: none */
+	uint64_t pad[2];
+};
+
+/* A device's interrupt. One cache line. */
+struct cl_clock_irq {
+	uint64_t handler_ns;
+	uint64_t napi_ns; /* polls of the netback queue that it belongs to */
+	uint64_t device;  /* its dev_id: an address, only compared */
+	uint32_t seen;    /* 0: never fired */
+	uint32_t cpu;
+	uint32_t owner; /* domid + 1 of netback's and blkback's, 0: not known */
+	uint32_t pad[5];
+};
+
+struct cl_clock_vif {
+	uint64_t napi_ns;
+	uint64_t tied_ns; /* of that in an interrupt's napi_ns */
+};
+
+struct cl_clock_vif_name {
+	char name[16];
+};
+
+#define CL_CLOCK_IRQS_MAX 16384u
+#define CL_CLOCK_VIFS_MAX 8192u
+
 #define CL_PF_KTHREAD        0x00200000u /* include/linux/sched.h */
 #define CL_PF_NO_SETAFFINITY 0x04000000u
 

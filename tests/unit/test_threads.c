@@ -22,13 +22,16 @@ static struct cl_threads *threads_of(void **state, uint32_t capacity)
 
 	if (cl_threads_new(capacity, source, NULL, &threads, &error) < 0) {
 		/* Only privilege and the kernel may stand in the way of BPF, and it must say so. */
-		assert_int_equal(source, CL_THREADS_BPF);
+		assert_int_not_equal(source, CL_THREADS_SCHEDSTAT);
 		assert_true(error.code == EPERM || error.code == ENOSYS || error.code == ENOENT ||
 			    error.code == EXDEV);
 		print_message("no BPF here: %s\n", error.text);
 		skip();
 	}
-	assert_int_equal(cl_threads_source(threads), source);
+	assert_int_equal(cl_threads_source(threads),
+			 source == CL_THREADS_HONEST ? CL_THREADS_BPF : source);
+	if (source == CL_THREADS_HONEST || source == CL_THREADS_SCHEDSTAT)
+		assert_int_equal(cl_threads_honest(threads), source == CL_THREADS_HONEST);
 	return threads;
 }
 
@@ -192,7 +195,11 @@ static void test_facts(void **state)
 	assert_true(cl_read_file(AT_FDCWD, path, text, sizeof(text)) > 0);
 	assert_true(cl_schedstat_parse(text, &run_ns, &wait_ns));
 	assert_true(run_ns >= BURN_NS);
-	assert_int_equal(thread->cpu_ns, run_ns);
+	/* The honest one: less the interrupts, and from when the thread was first seen. */
+	if (cl_threads_honest(threads))
+		assert_true(thread->cpu_ns >= BURN_NS / 2);
+	else
+		assert_int_equal(thread->cpu_ns, run_ns);
 	assert_int_equal(thread->wait_ns, wait_ns);
 	assert_int_equal(cl_thread_identify(tid, &id, &process, NULL), 0);
 	assert_int_equal(thread->id.start, id.start);
@@ -313,6 +320,12 @@ static void test_runs(void **state)
 	child_end(&child);
 }
 
+/* What a burn is booked as, at least: the honest clock takes off the interrupts on top of it. */
+static uint64_t least_of(const struct cl_threads *threads)
+{
+	return cl_threads_honest(threads) ? BURN_NS / 2 : BURN_NS;
+}
+
 /* A thread that is gone may still be in its last slice: what it ran there is counted when that
  * ends. */
 static void expect_rest(struct cl_threads *threads, int32_t pid, uint64_t least_ns)
@@ -339,7 +352,7 @@ static void test_rest(void **state)
 	until_asleep(&child, tid);
 	assert_int_equal(child_do(&child, '-'), tid);
 	assert_false(refresh(threads));
-	expect_rest(threads, child.pid, before + BURN_NS);
+	expect_rest(threads, child.pid, before + least_of(threads));
 
 	/* What a thread ran after it was last seen. */
 	tid = child_do(&child, '+');
@@ -350,7 +363,7 @@ static void test_rest(void **state)
 	until_asleep(&child, tid);
 	assert_int_equal(child_do(&child, '-'), tid);
 	assert_true(refresh(threads));
-	expect_rest(threads, child.pid, before + BURN_NS);
+	expect_rest(threads, child.pid, before + least_of(threads));
 	cl_threads_free(threads);
 	child_end(&child);
 }
@@ -383,6 +396,52 @@ static void test_classes(void **state)
 	cl_threads_free(threads);
 }
 
+static uint64_t parts_sum(const struct cl_threads *threads, uint64_t *ret_thread_ns)
+{
+	struct cl_threads_parts parts;
+	uint64_t sum = 0, overhead_ns;
+
+	*ret_thread_ns = 0;
+	for (uint32_t cpu = 0; cl_threads_parts(threads, cpu, &parts); cpu++) {
+		assert_int_equal(parts.total_ns, parts.thread_ns + parts.irq_ns + parts.napi_ns +
+							 parts.softirq_ns + parts.tick_ns +
+							 parts.idle_ns);
+		assert_true(cl_threads_overhead(threads, cpu, &overhead_ns));
+		assert_true(overhead_ns >= parts.tick_ns + parts.idle_ns);
+		sum += parts.total_ns;
+		*ret_thread_ns += parts.thread_ns;
+	}
+	return sum;
+}
+
+/* Every moment of a CPU is in one part: together they can be no more than the time that passed, and
+ * all that threads were given is in them. */
+static void test_parts(void **state)
+{
+	uint64_t opened_ns = cl_clock_ns(), until_ns, thread_ns, before_ns, user, kernel;
+	struct cl_threads *threads = threads_of(state, 64);
+	uint64_t told = 0, ns, tied;
+	uint32_t cpus = 0, cpu, domid;
+
+	refresh(threads);
+	assert_true(parts_sum(threads, &before_ns) > 0);
+	until_ns = own_cpu_ns() + 4 * BURN_NS;
+	while (own_cpu_ns() < until_ns)
+		;
+	refresh(threads);
+	for (; cl_threads_classes(threads, cpus, &user, &kernel); cpus++)
+		told += user + kernel;
+	uint64_t sum = parts_sum(threads, &thread_ns);
+
+	assert_true(told > 2 * BURN_NS && told <= thread_ns);
+	assert_true(thread_ns - before_ns >= 2 * BURN_NS);
+	assert_true(sum <= (cl_clock_ns() - opened_ns) * cpus);
+	assert_false(cl_threads_irq(threads, UINT32_MAX, &ns, &cpu, &domid));
+	assert_false(cl_threads_vif(threads, "no such vif", &ns, &tied));
+	assert_false(cl_threads_vif(threads, "a name that is too long", &ns, &tied));
+	cl_threads_free(threads);
+}
+
 static void tids_by(enum cl_clock_walk walk, const struct child *child,
 		    uint32_t ret_tids[THREADS_MOST], uint32_t *ret_n)
 {
@@ -390,7 +449,7 @@ static void tids_by(enum cl_clock_walk walk, const struct child *child,
 	struct cl_clock *clock;
 	uint32_t lost;
 
-	assert_int_equal(cl_clock_open(THREADS_MOST, walk, &clock, NULL), 0);
+	assert_int_equal(cl_clock_open(THREADS_MOST, walk, CL_CLOCK_TIME_AUTO, &clock, NULL), 0);
 	assert_int_equal(cl_clock_follow(clock, (uint32_t)child->pid, NULL), 0);
 	assert_int_equal(cl_clock_read(clock, &tasks, ret_n, &lost, NULL), 0);
 	assert_int_equal(lost, 0);
@@ -415,7 +474,7 @@ static void test_walks(void **state)
 		child_do(&child, '+');
 	tids_by(CL_CLOCK_WALK_ALL, &child, a, &n);
 	assert_int_equal(n, 11);
-	assert_int_equal(cl_clock_open(8, CL_CLOCK_WALK_AUTO, &clock, NULL), 0);
+	assert_int_equal(cl_clock_open(8, CL_CLOCK_WALK_AUTO, CL_CLOCK_TIME_AUTO, &clock, NULL), 0);
 	best = cl_clock_walk(clock);
 	cl_clock_close(clock);
 	tids_by(best, &child, b, &m);
@@ -470,24 +529,27 @@ static void test_identify(void **state)
 
 int main(void)
 {
-	static enum cl_threads_source schedstat = CL_THREADS_SCHEDSTAT, bpf = CL_THREADS_BPF;
-#define BOTH(test)                                                                                 \
-	{ #test " schedstat", test, NULL, NULL, &schedstat },                                      \
+	static enum cl_threads_source schedstat = CL_THREADS_SCHEDSTAT, bpf = CL_THREADS_BPF,
+				      honest = CL_THREADS_HONEST;
+#define BY_BPF(test)                                                                               \
+	{ #test " bpf", test, NULL, NULL, &bpf },                                                  \
 	{                                                                                          \
-#test " bpf", test, NULL, NULL, &bpf                                               \
+#test " honest", test, NULL, NULL, &honest                                         \
 	}
+#define ALL(test) { #test " schedstat", test, NULL, NULL, &schedstat }, BY_BPF(test)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_identify),
-		BOTH(test_births_and_deaths),
-		BOTH(test_process_ends),
-		BOTH(test_follow_wrong),
-		BOTH(test_over_capacity),
-		BOTH(test_facts),
-		BOTH(test_few_descriptors),
-		{ "test_runs", test_runs, NULL, NULL, &bpf },
-		{ "test_rest", test_rest, NULL, NULL, &bpf },
-		{ "test_classes", test_classes, NULL, NULL, &bpf },
+		ALL(test_births_and_deaths),
+		ALL(test_process_ends),
+		ALL(test_follow_wrong),
+		ALL(test_over_capacity),
+		ALL(test_facts),
+		ALL(test_few_descriptors),
+		BY_BPF(test_runs),
+		BY_BPF(test_rest),
+		BY_BPF(test_classes),
+		{ "test_parts", test_parts, NULL, NULL, &honest },
 		{ "test_walks", test_walks, NULL, NULL, &bpf },
 	};
 

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* honest: the reader of honest.bpf.h's books, for the kernel of a Xen domain. */
+#include "clock_private.h"
+#include "lib.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PROGRAMS 6u /* that are attached; the flush is run by hand */
+
+struct cl_honest {
+	struct bpf_link *links[PROGRAMS];
+	struct cl_clock_parts *parts; /* mapped, as the next */
+	struct cl_clock_irq *irqs;
+	size_t parts_bytes, irqs_bytes;
+	int vifs_fd, flush_fd;
+};
+
+static void programs_of(const struct cl_clock *clock, struct bpf_program *ret_programs[PROGRAMS])
+{
+	ret_programs[0] = clock->bpf->progs.honest_switch;
+	ret_programs[1] = clock->bpf->progs.honest_irq_entry;
+	ret_programs[2] = clock->bpf->progs.honest_irq_exit;
+	ret_programs[3] = clock->bpf->progs.honest_softirq_entry;
+	ret_programs[4] = clock->bpf->progs.honest_softirq_exit;
+	ret_programs[5] = clock->bpf->progs.honest_napi_poll;
+}
+
+/* A kernel that can run on Xen has xen_runstate wherever it runs; only below Xen is it written. */
+static bool is_on_xen(void)
+{
+	char text[16];
+
+	return cl_read_file(AT_FDCWD, "/sys/hypervisor/type", text, sizeof(text)) > 0 &&
+	       strncmp(text, "xen", 3) == 0;
+}
+
+int cl_honest_prepare(struct cl_clock *clock, enum cl_clock_time time, const struct btf *btf,
+		      struct cl_error *reterr)
+{
+	struct bpf_program *programs[PROGRAMS];
+	struct cl_clock_bpf *bpf = clock->bpf;
+	bool known = is_on_xen() && btf__find_by_name_kind(btf, "xen_runstate", BTF_KIND_VAR) >= 0;
+	bool honest = time == CL_CLOCK_TIME_HONEST || (time == CL_CLOCK_TIME_AUTO && known);
+	uint32_t n = honest ? clock->cpu_count : 1;
+	int r = 0;
+
+	programs_of(clock, programs);
+	for (uint32_t i = 0; i < PROGRAMS; i++)
+		bpf_program__set_autoload(programs[i], honest);
+	bpf_program__set_autoload(bpf->progs.honest_flush, honest);
+	bpf_program__set_autoload(bpf->progs.on_switch, !honest);
+	bpf->rodata->runstate_known = known;
+	r |= bpf_map__set_max_entries(bpf->maps.parts, n);
+	r |= bpf_map__set_max_entries(bpf->maps.irqs, honest ? CL_CLOCK_IRQS_MAX : 1);
+	r |= bpf_map__set_max_entries(bpf->maps.vifs, honest ? CL_CLOCK_VIFS_MAX : 1);
+	if (r)
+		return cl_fail(reterr, EINVAL, "BPF clock: %u CPUs do not fit a BPF map", n);
+	if (!honest)
+		return 0;
+	clock->honest = calloc(1, sizeof(*clock->honest));
+	return clock->honest ? 0 : cl_fail(reterr, ENOMEM, "BPF clock: out of memory");
+}
+
+int cl_honest_attach(struct cl_clock *clock, struct cl_error *reterr)
+{
+	struct cl_honest *honest = clock->honest;
+	struct bpf_program *programs[PROGRAMS];
+	struct cl_clock_bpf *bpf = clock->bpf;
+
+	programs_of(clock, programs);
+	honest->parts = cl_clock_map(bpf->maps.parts, sizeof(*honest->parts), clock->cpu_count,
+				     PROT_READ, &honest->parts_bytes);
+	honest->irqs = cl_clock_map(bpf->maps.irqs, sizeof(*honest->irqs), CL_CLOCK_IRQS_MAX,
+				    PROT_READ, &honest->irqs_bytes);
+	if (!honest->parts || !honest->irqs)
+		return cl_fail(reterr, errno, "mapping the BPF arrays: %s", strerror(errno));
+	honest->vifs_fd = bpf_map__fd(bpf->maps.vifs);
+	honest->flush_fd = bpf_program__fd(bpf->progs.honest_flush);
+	for (uint32_t i = 0; i < PROGRAMS; i++) {
+		honest->links[i] = bpf_program__attach(programs[i]);
+		if (!honest->links[i])
+			return cl_clock_refused(errno, "attaching the honest BPF clock", reterr);
+	}
+	/* Begins the books of every CPU that is online. */
+	return cl_honest_flush(clock, reterr);
+}
+
+void cl_honest_close(struct cl_honest *honest)
+{
+	if (!honest)
+		return;
+	for (uint32_t i = 0; i < PROGRAMS; i++)
+		bpf_link__destroy(honest->links[i]);
+	if (honest->parts)
+		munmap(honest->parts, honest->parts_bytes);
+	if (honest->irqs)
+		munmap(honest->irqs, honest->irqs_bytes);
+	free(honest);
+}
+
+int cl_honest_flush(struct cl_clock *clock, struct cl_error *reterr)
+{
+	const struct cl_honest *honest = clock->honest;
+
+	for (uint32_t cpu = 0; cpu < clock->cpu_count; cpu++) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_RUN_ON_CPU, .cpu = cpu);
+		const volatile struct cl_clock_parts *parts = &honest->parts[cpu];
+
+		/* An idle vCPU does not run: what is open there is nothing, and is not worth waking
+		 * it. */
+		if (parts->last_ns && !parts->tid && !parts->softirq && !parts->irq)
+			continue;
+		int r = bpf_prog_test_run_opts(honest->flush_fd, &opts);
+
+		if (r < 0 && r != -ENXIO) /* offline */
+			return cl_fail(reterr, -r, "closing the books of CPU %u by BPF: %s", cpu,
+				       strerror(-r));
+	}
+	return 0;
+}
+
+bool cl_clock_honest(const struct cl_clock *clock)
+{
+	return clock->honest != NULL;
+}
+
+uint32_t cl_clock_ran(struct cl_clock *clock, uint32_t row, struct cl_thread_run *buf,
+		      uint32_t size, uint64_t *ret_ran_ns)
+{
+	uint32_t count = 0;
+
+	*ret_ran_ns = 0;
+	if (!row)
+		return 0;
+	const uint64_t *cells = cells_of(clock, row);
+	uint64_t *told = told_of(clock, row);
+
+	for (uint32_t cpu = 0; cpu < clock->cpu_count && count < size; cpu++) {
+		uint64_t ns = __atomic_load_n(&cells[cpu], __ATOMIC_RELAXED) - told[cpu];
+
+		if (!ns)
+			continue;
+		buf[count++] = (struct cl_thread_run){ .cpu = cpu, .ns = ns };
+		told[cpu] += ns;
+		*ret_ran_ns += ns;
+	}
+	return count;
+}
+
+bool cl_clock_irq(const struct cl_clock *clock, uint32_t number, uint64_t *ret_ns,
+		  uint32_t *ret_cpu, uint32_t *ret_domid)
+{
+	if (!clock->honest || number >= CL_CLOCK_IRQS_MAX)
+		return false;
+	const volatile struct cl_clock_irq *irq = &clock->honest->irqs[number];
+	uint32_t owner = irq->owner;
+
+	if (!irq->seen)
+		return false;
+	*ret_ns = irq->handler_ns + irq->napi_ns;
+	*ret_cpu = irq->cpu;
+	*ret_domid = owner ? owner - 1 : CL_NONE;
+	return true;
+}
+
+bool cl_clock_vif(const struct cl_clock *clock, const char *name, uint64_t *ret_ns,
+		  uint64_t *ret_tied_ns)
+{
+	struct cl_clock_vif_name key = { { 0 } };
+	struct cl_clock_vif vif;
+	size_t len = strlen(name);
+
+	if (!clock->honest || len >= sizeof(key.name))
+		return false;
+	memcpy(key.name, name, len);
+	if (bpf_map_lookup_elem(clock->honest->vifs_fd, &key, &vif) < 0)
+		return false;
+	*ret_ns = vif.napi_ns;
+	*ret_tied_ns = vif.tied_ns;
+	return true;
+}
+
+bool cl_clock_parts(const struct cl_clock *clock, uint32_t cpu, struct cl_threads_parts *ret_parts)
+{
+	if (!clock->honest || cpu >= clock->cpu_count)
+		return false;
+	const volatile struct cl_clock_parts *parts = &clock->honest->parts[cpu];
+
+	*ret_parts = (struct cl_threads_parts){
+		.thread_ns = parts->thread_ns,
+		.irq_ns = parts->irq_ns,
+		.napi_ns = parts->napi_ns,
+		.softirq_ns = parts->softirq_ns,
+		.tick_ns = parts->tick_ns,
+		.idle_ns = parts->idle_ns,
+	};
+	/* The CPU goes on meanwhile, and a softirq's time is booked at its end: what was read is
+	 * what is summed. */
+	ret_parts->total_ns = ret_parts->thread_ns + ret_parts->irq_ns + ret_parts->napi_ns +
+			      ret_parts->softirq_ns + ret_parts->tick_ns + ret_parts->idle_ns;
+	return true;
+}
