@@ -5,16 +5,15 @@
 #include "qemu/qemu.h"
 #include "record.h"
 #include "template/template.h"
+#include "xen/xen.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* In the order in which they are looked for. */
+/* In the order in which they are looked for: Xen before QEMU, whose processes in a dom0 are device
+ * models. */
 const struct cl_host_ops *const cl_hosts[] = {
-	&cl_host_qemu,
-	&cl_host_template,
-	&cl_host_replay,
-	NULL,
+	&cl_host_xen, &cl_host_qemu, &cl_host_template, &cl_host_replay, NULL,
 };
 
 /* "qemu:DIR or PATTERN, template:PID,..": for errors. */

@@ -49,7 +49,8 @@ struct cl_build {
 	bool relist, reread;
 	ino_t ours_ino;
 	nlink_t ours_links;
-	uint32_t can; /* what does not change while we live: MASK, GROUP, IRQ */
+	bool moves_alone; /* cgroup v2, and threads that are alone are moved */
+	uint32_t can;     /* what does not change while we live: MASK, GROUP, IRQ */
 	char why_not[CL_CAN_COUNT][160];
 	/* While a snapshot is built: */
 	uint32_t vcpu_guest;
@@ -104,6 +105,19 @@ static void ask_can(struct cl_build *build)
 		errno == EROFS ? "/proc/irq is mounted read-only: run closer outside of containers"
 		: errno == ENOENT ? "this kernel has no /proc/irq"
 				  : "no right to write to /proc/irq: run as root");
+}
+
+void cl_build_moves_alone(struct cl_build *build)
+{
+	if (build->cgroup.version != 2 || build->cgroup.why_not[0])
+		return;
+	build->moves_alone = true;
+	set_can(build, CL_CAN_GROUP, true, NULL);
+}
+
+void cl_build_cannot(struct cl_build *build, enum cl_can can, const char *why_not)
+{
+	set_can(build, can, false, why_not);
 }
 
 /* ---- the groups that were seen ---- */
@@ -292,6 +306,16 @@ static struct cl_group_ix group_of(struct cl_build *build, struct cl_snapshot *s
 	return group->readable ? add_group(snap, group) : none;
 }
 
+/*
+ * Core moves what it finds in the root group or in one of ours. On v2 a thread that has siblings
+ * cannot be moved: it is shown in no group, which bounds it by all CPUs as the root does.
+ */
+static bool is_stuck(const struct cl_build *build, const struct cl_thread *thread,
+		     const struct cl_build_role *role)
+{
+	return build->moves_alone && !role->alone && strcmp(thread->group, "/") == 0;
+}
+
 /* Is it the first thread of the guest that claims this index? Threads of one guest come one after
  * the other. */
 static bool first_vcpu(struct cl_build *build, const struct cl_build_role *role)
@@ -367,7 +391,7 @@ static bool add_classes(const struct cl_threads *threads, struct cl_snapshot *sn
 	bool all = snap->n.cpus > 0;
 
 	for (uint32_t i = 0; i < snap->n.cpus; i++)
-		if (snap->cpus[i].online)
+		if (snap->cpus[i].online && snap->cpus[i].busy_ns != CL_UNKNOWN)
 			all = cl_threads_classes(threads, i, &snap->cpus[i].main_ns,
 						 &snap->cpus[i].kernel_ns) &&
 			      all;
@@ -427,7 +451,9 @@ int cl_build_threads(struct cl_build *build, const struct cl_threads *threads,
 		build->groups[i].ix.v = CL_NONE;
 	for (uint32_t i = 0; i < cl_threads_count(threads); i++) {
 		const struct cl_thread *thread = cl_threads_at(threads, i);
-		struct cl_build_role is = { CL_BUILD_SKIP, { CL_NONE }, CL_NONE, CL_WORK_HELPER };
+		struct cl_build_role is = {
+			CL_BUILD_SKIP, { CL_NONE }, CL_NONE, CL_WORK_HELPER, false
+		};
 		struct cl_cpu_ix cpu = { thread->cpu < snap->n.cpus ? thread->cpu : CL_NONE };
 
 		role(ctx, thread, &is);
@@ -439,7 +465,10 @@ int cl_build_threads(struct cl_build *build, const struct cl_threads *threads,
 		if (!mask_of || !cl_cpuset_equal(mask_of, &thread->mask))
 			mask = cl_snapshot_mask(snap, &thread->mask);
 		mask_of = &thread->mask;
-		struct cl_group_ix in = group_of(build, snap, thread, &group);
+		struct cl_group_ix in = { CL_NONE };
+
+		if (!is_stuck(build, thread, &is))
+			in = group_of(build, snap, thread, &group);
 		if (is.as == CL_BUILD_VCPU && first_vcpu(build, &is)) {
 			add_vcpu(snap, thread, &is, cpu, mask, in);
 			continue;

@@ -27,6 +27,7 @@ struct cl_build_role { /* starts as SKIP, CL_NONE, CL_NONE, HELPER */
 	struct cl_guest_ix guest; /* as appended to this snapshot; CL_NONE: nobody's (WORK only) */
 	uint32_t vcpu;            /* VCPU: its index; WORK: whose queue it serves, or CL_NONE */
 	enum cl_work_kind kind;   /* WORK */
+	bool alone; /* its process has no other thread, and never will: a kernel thread */
 };
 
 typedef void (*cl_build_role_fn)(void *ctx, const struct cl_thread *thread,
@@ -41,6 +42,15 @@ struct cl_build;
 int cl_build_new(const struct cl_limits *cap, const struct cl_cgroup *cgroup,
 		 struct cl_build **ret_build, struct cl_error *reterr);
 void cl_build_free(struct cl_build *build); /* NULL is fine */
+
+/*
+ * This host's work is, mostly, threads that are alone in their process: on cgroup v2 these can be
+ * moved, so containers are possible there. Work that is not alone stays in the root group and is
+ * placed by mask, as everywhere on v2. Once, after new.
+ */
+void cl_build_moves_alone(struct cl_build *build);
+/* Clears a bit of `can` that is not asked of the kernel here, with its reason. Once, after new. */
+void cl_build_cannot(struct cl_build *build, enum cl_can can, const char *why_not);
 
 /*
  * Reads the CPUs of the known groups, lists ours if some came or went, then refreshes the threads;

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What an operator should know of a Xen host, and the line that mends it. */
+#include "xen/guests.h"
+
+#include "lib.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define POOLS_MAX 256u
+
+struct speaker {
+	void (*say)(void *ctx, const char *level, const char *text);
+	void *ctx;
+};
+
+static void speak(const struct speaker *to, const char *level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void speak(const struct speaker *to, const char *level, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	to->say(to->ctx, level, text);
+}
+
+static void check_hypervisor(struct cl_xen *xen, const struct speaker *to)
+{
+	char version[64] = "of unknown version";
+
+	cl_hyper_version(xen->hyper, version, sizeof(version));
+	speak(to, "ok", "Xen %s, scheduler %s, %u CPUs on %u nodes", version,
+	      cl_hyper_scheduler(xen->hyper), xen->machine.pcpu_count, xen->machine.node_count);
+}
+
+static void check_pins(struct cl_xen *xen, const struct speaker *to)
+{
+	struct cl_cpuset taken;
+	uint32_t loose = 0, shared = 0, first_loose = CL_NONE;
+
+	cl_cpuset_zero(&taken);
+	for (uint32_t v = 0; v < xen->dom0_vcpus && v < CL_CPUS_MAX; v++) {
+		struct cl_cpuset pins;
+
+		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &pins) < 0)
+			continue;
+		if (cl_cpuset_count(&pins) != 1) {
+			first_loose = first_loose == CL_NONE ? v : first_loose;
+			loose++;
+		} else if (cl_cpuset_meets(&pins, &taken)) {
+			shared++;
+		}
+		cl_cpuset_or(&taken, &pins);
+	}
+	if (loose)
+		speak(to, "lost",
+		      "%u of dom0's %u vCPUs are not pinned: where work runs is a sample, and beside "
+		      "a guest is a guess; for each vCPU: xl vcpu-pin 0 %u %u (or dom0_vcpus_pin on "
+		      "Xen's command line)",
+		      loose, xen->dom0_vcpus, first_loose, first_loose);
+	else if (shared)
+		speak(to, "lost",
+		      "%u of dom0's vCPUs share a CPU with another: xl vcpu-pin 0 VCPU CPU gives "
+		      "each its own",
+		      shared);
+	else
+		speak(to, "ok", "dom0's %u vCPUs are pinned one to one", xen->dom0_vcpus);
+	if (xen->dom0_vcpus < xen->machine.pcpu_count)
+		speak(to, "lost",
+		      "dom0 has %u vCPUs and the host %u CPUs: guests on the others get the nearest; "
+		      "boot Xen with dom0_max_vcpus=%u",
+		      xen->dom0_vcpus, xen->machine.pcpu_count, xen->machine.pcpu_count);
+}
+
+static void check_pools(struct cl_xen *xen, const struct speaker *to)
+{
+	uint32_t pool = 0;
+
+	for (uint32_t i = 0; i < POOLS_MAX; i++, pool++) {
+		struct cl_cpuset pcpus;
+		const char *scheduler;
+		char list[128];
+		uint32_t domains;
+
+		if (cl_hyper_pool(xen->hyper, &pool, &pcpus, &scheduler, &domains) < 0)
+			return;
+		cl_cpuset_format(&pcpus, list, sizeof(list));
+		speak(to, i == 0 ? "ok" : "note", "cpupool %u: CPUs %s, scheduler %s, %u domains%s",
+		      pool, list, scheduler, domains,
+		      pool ? "; dom0 has no CPU there: their work runs on the nearest" : "");
+	}
+}
+
+static void check_guest(const struct cl_xen_guest *guest, const struct speaker *to)
+{
+	static const struct cl_uuid none;
+	char name[256];
+
+	cl_escape(guest->name, name, sizeof(name));
+	if (guest->driver_domid)
+		speak(to, "lost",
+		      "guest '%s' (domain %u) has a back end in driver domain %u: its work there is "
+		      "not seen from here",
+		      name, guest->domain.domid, guest->driver_domid);
+	if (!guest->described)
+		speak(to, "lost",
+		      "guest %u could not be described yet: its back ends are left alone",
+		      guest->domain.domid);
+	if (cl_uuid_compare(&guest->domain.id, &none) == 0)
+		speak(to, "note",
+		      "guest '%s' (domain %u) has no uuid: it has one for as long as it lives",
+		      name, guest->domain.domid);
+}
+
+void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, const char *text),
+		  void *ctx)
+{
+	const struct speaker to = { say, ctx };
+	struct cl_error err;
+	uint32_t works = 0;
+
+	if (cl_xen_list_guests(xen, &err) < 0 ||
+	    cl_hyper_machine(xen->hyper, &xen->machine, &err) < 0) {
+		speak(&to, "bad", "%s", err.text);
+		return;
+	}
+	cl_xen_describe(xen, cl_clock_ns() + CL_NS_PER_S);
+	cl_xen_scan(xen);
+	for (uint32_t i = 0; i < xen->work_top; i++)
+		works += xen->works[i].pid != 0;
+	check_hypervisor(xen, &to);
+	speak(&to, xen->guest_count ? "ok" : "note",
+	      "%u guests, %u threads and processes work for them", xen->guest_count, works);
+	if (xen->store_problem[0])
+		speak(&to, "bad", "%s", xen->store_problem);
+	check_pins(xen, &to);
+	check_pools(xen, &to);
+	for (uint32_t i = 0; i < xen->guest_count; i++)
+		check_guest(&xen->guests[i], &to);
+	if (xen->dropped_guests)
+		speak(&to, "lost", "more than %u guests: the others are left out",
+		      cl_limits_default.guests);
+	if (!cl_threads_honest(xen->threads))
+		speak(&to, "lost",
+		      "interrupts of netback are placed; those of blkback carry no name of their guest, "
+		      "and stay where they are without BPF: %s",
+		      cl_threads_why_not_bpf(xen->threads));
+	if (xen->cgroup.why_not[0])
+		speak(&to, "lost", "%s", xen->cgroup.why_not);
+	else
+		speak(&to, "ok", "containers are cgroups v%d at %.300s", xen->cgroup.version,
+		      xen->cgroup.mount);
+	if (xen->irq_problem[0])
+		speak(&to, "lost", "%s", xen->irq_problem);
+}

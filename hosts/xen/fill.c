@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The snapshot. Its CPUs are dom0's vCPUs, by the kernel's numbers, which are Xen's numbers of
+ * dom0's vCPUs: work can run nowhere else. Each is given the node and core of the pCPU that it is
+ * on. A pCPU that none of them is pinned to comes behind as a CPU that is online but not allowed:
+ * so a guest's vCPU that runs there has a place, and the nearest CPU of dom0's can be found.
+ */
+#include "xen/guests.h"
+
+#include "lib.h"
+
+#include <string.h>
+
+#define MACHINE_NS (10 * CL_NS_PER_S) /* how often pCPUs and nodes are asked for */
+#define SECTOR     512u
+
+/* ---- the machine ---- */
+
+static void read_dom0(struct cl_xen *xen)
+{
+	struct cl_hyper_vcpu vcpu;
+
+	for (uint32_t v = 0; v < CL_CPUS_MAX; v++) {
+		xen->dom0_at[v] = CL_NONE;
+		if (v >= xen->dom0_vcpus)
+			continue;
+		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &xen->dom0_pins[v]) < 0)
+			cl_cpuset_zero(&xen->dom0_pins[v]);
+		if (cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0 && vcpu.pcpu < CL_CPUS_MAX)
+			xen->dom0_at[v] = vcpu.pcpu;
+	}
+}
+
+static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_cpu *cpu)
+{
+	const struct cl_hyper_machine *machine = &xen->machine;
+	bool pinned = cl_cpuset_count(&xen->dom0_pins[v]) == 1;
+	uint32_t pcpu = pinned ? cl_cpuset_next(&xen->dom0_pins[v], 0) : xen->dom0_at[v];
+	struct cl_hyper_vcpu vcpu;
+
+	/* What the kernel counts here holds time that Xen gave to others: see cl_cpu.busy_ns. */
+	cpu->irq_ns = cpu->idle_ns = cpu->steal_ns = cpu->busy_ns = CL_UNKNOWN;
+	cpu->node.v = CL_NONE;
+	/* One that moves about shares its core with nobody for long. */
+	cpu->core = CL_CPUS_MAX << 16 | v;
+	if (!cl_threads_overhead(xen->threads, v, &cpu->overhead_ns))
+		cpu->overhead_ns = CL_UNKNOWN;
+	if (v < xen->dom0_vcpus && cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0)
+		cpu->busy_ns = vcpu.cpu_ns;
+	if (pcpu == CL_NONE || pcpu >= machine->pcpu_count)
+		return;
+	if (machine->pcpus[pcpu].node < machine->node_count)
+		cpu->node.v = machine->pcpus[pcpu].node;
+	if (pinned)
+		cpu->core = machine->pcpus[pcpu].core;
+}
+
+/* Replaces what dom0's kernel believes of its machine: it sees one node and none of the cores. */
+static void fill_machine(struct cl_xen *xen, struct cl_snapshot *snap)
+{
+	const struct cl_hyper_machine *machine = &xen->machine;
+	uint32_t own = snap->n.cpus;
+
+	snap->n.nodes = 0;
+	for (uint32_t i = 0; i < machine->node_count; i++) {
+		struct cl_node *node = cl_snapshot_add_nodes(snap);
+
+		if (!node)
+			break;
+		node->mem_total_bytes = machine->nodes[i].mem_total_bytes;
+		node->mem_free_bytes = machine->nodes[i].mem_free_bytes;
+		memcpy(node->distance, machine->nodes[i].distance, sizeof(node->distance));
+	}
+	for (uint32_t p = 0; p < CL_CPUS_MAX; p++)
+		xen->cpu_of[p] = CL_NONE;
+	for (uint32_t v = 0; v < own; v++) {
+		fill_dom0_cpu(xen, v, &snap->cpus[v]);
+		if (!snap->cpus[v].online || cl_cpuset_count(&xen->dom0_pins[v]) != 1)
+			continue;
+		uint32_t pcpu = cl_cpuset_next(&xen->dom0_pins[v], 0);
+
+		if (xen->cpu_of[pcpu] == CL_NONE)
+			xen->cpu_of[pcpu] = v;
+	}
+	for (uint32_t p = 0; p < machine->pcpu_count; p++) {
+		struct cl_cpu *cpu = NULL;
+
+		if (machine->pcpus[p].online && xen->cpu_of[p] == CL_NONE)
+			cpu = cl_snapshot_add_cpus(snap);
+		if (!cpu)
+			continue;
+		xen->cpu_of[p] = (uint32_t)(cpu - snap->cpus);
+		cpu->online = true;
+		cpu->core = machine->pcpus[p].core;
+		if (machine->pcpus[p].node < snap->n.nodes)
+			cpu->node.v = machine->pcpus[p].node;
+	}
+}
+
+/* ---- guests ---- */
+
+static struct cl_cpu_ix cpu_of(const struct cl_xen *xen, uint32_t pcpu)
+{
+	return (struct cl_cpu_ix){ pcpu < CL_CPUS_MAX ? xen->cpu_of[pcpu] : CL_NONE };
+}
+
+static void add_vcpus(struct cl_xen *xen, const struct cl_xen_guest *guest,
+		      struct cl_snapshot *snap)
+{
+	for (uint32_t v = 0; v < guest->domain.vcpu_count; v++) {
+		struct cl_cpuset pcpus, cpus;
+		struct cl_hyper_vcpu is;
+
+		if (cl_hyper_vcpu(xen->hyper, guest->domain.domid, v, &is) < 0 || !is.online)
+			continue;
+		struct cl_vcpu *vcpu = cl_snapshot_add_vcpus(snap);
+
+		if (!vcpu)
+			return;
+		vcpu->guest = guest->ix;
+		vcpu->index = v;
+		vcpu->thread = (struct cl_tid){ 0, 0 };
+		vcpu->cpu = cpu_of(xen, is.pcpu);
+		vcpu->cpu_ns = is.cpu_ns;
+		if (cl_hyper_vcpu_cpus(xen->hyper, guest->domain.domid, v, &pcpus) < 0)
+			continue;
+		cl_cpuset_zero(&cpus);
+		for (uint32_t p = cl_cpuset_next(&pcpus, 0); p != CL_NONE;
+		     p = cl_cpuset_next(&pcpus, p + 1))
+			if (xen->cpu_of[p] != CL_NONE)
+				cl_cpuset_add(&cpus, xen->cpu_of[p]);
+		vcpu->mask = cl_snapshot_mask(snap, &cpus);
+	}
+}
+
+static uint64_t read_counter(int fd)
+{
+	char text[32];
+	uint64_t value;
+
+	if (fd < 0 || cl_read_fd(fd, text, sizeof(text)) <= 0 || !cl_parse_u64(text, &value, NULL))
+		return CL_UNKNOWN;
+	return value;
+}
+
+static uint64_t sectors(uint64_t count)
+{
+	return count == CL_UNKNOWN || count > UINT64_MAX / SECTOR ? CL_UNKNOWN : count * SECTOR;
+}
+
+static void add_devices(const struct cl_xen_guest *guest, struct cl_snapshot *snap)
+{
+	for (uint32_t i = 0; i < guest->device_count; i++) {
+		const struct cl_xen_device *from = &guest->devices[i];
+		struct cl_nic *nic = from->kind == CL_XEN_VIF ? cl_snapshot_add_nics(snap) : NULL;
+		struct cl_disk *disk =
+			from->kind == CL_XEN_VIF ? NULL : cl_snapshot_add_disks(snap);
+
+		if (nic) {
+			nic->guest = guest->ix;
+			nic->name = cl_snapshot_text(snap, from->name);
+			nic->rx_packets = read_counter(from->counters[0]);
+			nic->rx_bytes = read_counter(from->counters[1]);
+			nic->tx_packets = read_counter(from->counters[2]);
+			nic->tx_bytes = read_counter(from->counters[3]);
+		}
+		if (disk) {
+			disk->guest = guest->ix;
+			disk->name = cl_snapshot_text(snap, from->name);
+			disk->rd_ops = read_counter(from->counters[0]);
+			disk->rd_bytes = sectors(read_counter(from->counters[1]));
+			disk->wr_ops = read_counter(from->counters[2]);
+			disk->wr_bytes = sectors(read_counter(from->counters[3]));
+		}
+	}
+}
+
+static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_snapshot *snap)
+{
+	uint64_t all = snap->n.nodes < 64 ? (UINT64_C(1) << snap->n.nodes) - 1 : UINT64_MAX;
+	struct cl_guest *out = cl_snapshot_add_guests(snap);
+
+	guest->ix.v = CL_NONE;
+	if (!out)
+		return;
+	guest->ix.v = (uint32_t)(out - snap->guests);
+	out->id = guest->id;
+	out->name = cl_snapshot_text(snap, guest->name);
+	out->process = (struct cl_tid){ 0, 0 };
+	/* Affinity to all nodes is what a guest has that nobody placed: nothing is known then. */
+	out->home = (guest->home & all) == all && snap->n.nodes > 1 ? 0 : guest->home & all;
+	if (out->home && !(out->home & (out->home - 1)))
+		out->home_most.v = (uint32_t)__builtin_ctzll(out->home);
+	out->mem_bytes = out->balloon_bytes = guest->domain.mem_bytes;
+	out->mem_max_bytes = guest->domain.mem_max_bytes;
+	out->described = guest->described;
+	/* A watch says when what was read is old; without xenstore nothing says it. */
+	out->read_ns = guest->dirty || xen->store_problem[0] ? guest->described_ns : snap->taken_ns;
+	add_vcpus(xen, guest, snap);
+	add_devices(guest, snap);
+}
+
+/*
+ * blkback gives all of its interrupts one name: whose each is, and what they cost, only the honest
+ * clock knows, from the kernel's own structures. They are taken in under guest 0 by name, and given
+ * to their guest here, or left out again.
+ */
+static void settle_irqs(struct cl_xen *xen, struct cl_snapshot *snap, uint32_t first)
+{
+	uint32_t kept = first;
+
+	for (uint32_t i = first; i < snap->n.irqs; i++) {
+		struct cl_irq irq = snap->irqs[i];
+		bool is_disk = strcmp(cl_snapshot_str(snap, irq.name), CL_XEN_BLKBACK_IRQ) == 0;
+		uint32_t cpu = CL_NONE, domid = CL_NONE;
+		uint64_t ns;
+
+		if (cl_threads_irq(xen->threads, irq.number, &ns, &cpu, &domid)) {
+			irq.cpu_ns = ns;
+			irq.cpu.v = cpu < snap->n.cpus ? cpu : CL_NONE;
+		}
+		if (is_disk) {
+			const struct cl_xen_guest *guest =
+				domid == CL_NONE ? NULL : cl_xen_find(xen, domid);
+
+			irq.guest.v = guest ? guest->ix.v : CL_NONE;
+		}
+		if (irq.guest.v != CL_NONE)
+			snap->irqs[kept++] = irq;
+	}
+	snap->n.irqs = kept;
+}
+
+static void add_irqs(struct cl_xen *xen, struct cl_snapshot *snap)
+{
+	uint32_t first = snap->n.irqs;
+	struct cl_error err;
+
+	xen->irq_problem[0] = '\0';
+	if (xen->irqs && cl_irqs_observe(xen->irqs, snap, cl_xen_irq_owner, xen, &err) < 0)
+		snprintf(xen->irq_problem, sizeof(xen->irq_problem), "%s", err.text);
+	settle_irqs(xen, snap, first);
+}
+
+int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *reterr)
+{
+	uint64_t now_ns = cl_clock_ns();
+	bool changed;
+	int r = 0;
+
+	snap->taken_ns = now_ns;
+	snap->guests_outside = true;
+	if (!xen->machine_ns || now_ns - xen->machine_ns > MACHINE_NS) {
+		r = cl_hyper_machine(xen->hyper, &xen->machine, reterr);
+		xen->machine_ns = now_ns;
+	}
+	if (r == 0)
+		r = cl_topology_observe(xen->topology, snap, reterr);
+	if (r == 0)
+		r = cl_build_refresh(xen->build, xen->threads, &changed, reterr);
+	if (r < 0)
+		return r;
+	/* Somebody came or went: perhaps one more is on its way. */
+	xen->rescan |= changed;
+	read_dom0(xen);
+	fill_machine(xen, snap);
+	snap->part_ns[CL_PART_CPU] = cl_clock_ns();
+	for (uint32_t i = 0; i < xen->guest_count; i++)
+		add_guest(xen, &xen->guests[i], snap);
+	snap->part_ns[CL_PART_GUESTS] = snap->part_ns[CL_PART_MEMORY] = snap->taken_ns;
+	r = cl_build_threads(xen->build, xen->threads, snap, cl_xen_role, xen, reterr);
+	if (r < 0)
+		return r;
+	add_irqs(xen, snap);
+	snap->can |= UINT32_C(1) << CL_CAN_MEMORY_NODES;
+	snap->dropped.guests += xen->dropped_guests;
+	cl_build_finish(xen->build, xen->threads, snap);
+	return 0;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * guests: what the Xen host keeps between observations. Domains come from Xen at each tick; what
+ * xenstore says of one is read when it is new or a watch fired; threads are looked for when
+ * something changed, and now and then.
+ */
+#ifndef CLOSER_XEN_GUESTS_H
+#define CLOSER_XEN_GUESTS_H
+
+#include "xen/hyper.h"
+#include "xen/parse.h"
+#include "xen/store.h"
+#include "xen/xen.h"
+
+#include "build.h"
+#include "linux.h"
+#include "topology.h"
+
+#include <dirent.h>
+
+#define CL_XEN_DEVICES_MAX 64u /* of one guest: its xenstore quota lets it ask for more */
+#define CL_XEN_QUEUES_MAX  64u
+#define CL_XEN_WORKS_MAX   65536u
+#define CL_XEN_BLKBACK_IRQ "blkif-backend" /* drivers/block/xen-blkback/xenbus.c */
+
+enum cl_xen_device_kind { CL_XEN_VIF, CL_XEN_VBD, CL_XEN_QDISK };
+
+struct cl_xen_port {
+	uint32_t tx, rx; /* the guest's; 0: none. The same where it has one for both */
+};
+
+struct cl_xen_device {
+	enum cl_xen_device_kind kind;
+	uint32_t handle;
+	char name[CL_NAME_MAX]; /* as in its threads' names: "vif1.0", "1.xvda" */
+	int counters[4];        /* descriptors; nic: rx packets, bytes, tx; disk: rd, wr, sectors */
+	uint32_t port_count;
+	struct cl_xen_port ports[CL_XEN_QUEUES_MAX];
+};
+
+struct cl_xen_guest {
+	struct cl_hyper_domain domain;
+	struct cl_uuid id;     /* domain.id, unless another has it too */
+	struct cl_guest_ix ix; /* in the snapshot being built */
+	char name[CL_NAME_MAX];
+	bool dirty, described, housed; /* housed: home is not asked again */
+	uint64_t described_ns;
+	uint64_t home;
+	int32_t model;         /* pid of its device model, or 0 */
+	uint32_t driver_domid; /* of a back end that is not in dom0, or 0 */
+	struct cl_xen_device *devices;
+	uint32_t device_count;
+};
+
+struct cl_xen_work {
+	int32_t pid; /* 0: a free slot */
+	uint64_t start;
+	uint32_t domid;
+	enum cl_work_kind kind;
+	bool is_kernel;
+	bool found; /* by the scan that goes on */
+	uint32_t device, queue, vcpu;
+};
+
+struct cl_xen {
+	struct cl_host host; /* first */
+	struct cl_hyper *hyper;
+	struct cl_store store;
+	char store_problem[CL_ERROR_MAX]; /* "" while it answers */
+	uint64_t store_retry_ns;
+	struct cl_cgroup cgroup;
+	struct cl_topology *topology;
+	struct cl_threads *threads;
+	struct cl_build *build;
+	struct cl_irqs *irqs;
+	char irq_problem[CL_ERROR_MAX];
+	struct cl_hyper_machine machine;
+	uint64_t machine_ns;
+	struct cl_xen_guest *guests, *guests_next; /* by domid */
+	uint32_t guest_count, dropped_guests;
+	struct cl_xen_work *works;
+	uint32_t work_top;
+	DIR *proc;
+	struct cl_xen_device scratch[CL_XEN_DEVICES_MAX]; /* of the guest being described */
+	char list[CL_STORE_PAYLOAD];
+	bool stirred, rescan; /* something happened; threads are to be looked for */
+	uint64_t scan_ns, scan_cost_ns, settle_ns;
+	uint32_t dom0_vcpus;
+	struct cl_cpuset dom0_pins[CL_CPUS_MAX]; /* pCPUs of each of dom0's vCPUs */
+	uint32_t dom0_at[CL_CPUS_MAX];           /* where it is; CL_NONE: nowhere */
+	uint32_t cpu_of[CL_CPUS_MAX];            /* pCPU -> index in the snapshot */
+};
+
+/* guests.c */
+int cl_xen_list_guests(struct cl_xen *xen, struct cl_error *reterr);
+struct cl_xen_guest *cl_xen_find(struct cl_xen *xen, uint32_t domid);
+void cl_xen_drop_guests(struct cl_xen *xen);
+void cl_xen_stir(struct cl_xen *xen, uint32_t domid);
+
+/* describe.c: reads what xenstore says of the dirty guests, as far as there is time. */
+void cl_xen_describe(struct cl_xen *xen, uint64_t deadline_ns);
+void cl_xen_forget_devices(struct cl_xen_guest *guest);
+void cl_xen_event(void *ctx, const char *path);
+
+/* works.c: looks for the back ends' threads if it is time to. */
+void cl_xen_scan(struct cl_xen *xen);
+void cl_xen_role(void *ctx, const struct cl_thread *thread, struct cl_build_role *ret_role);
+struct cl_guest_ix cl_xen_irq_owner(void *ctx, const char *name);
+
+/* fill.c */
+int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *reterr);
+
+/* check.c */
+void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, const char *text),
+		  void *ctx);
+
+#endif

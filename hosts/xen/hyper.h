@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * hyper: what Xen itself is asked. The only file that knows libxenctrl.
+ *
+ *   open -> { domains | vcpu | vcpu_cpus | home | machine | port }* -> close
+ *
+ * Each call is one hypercall, or a few; buffers are kept. Nothing here changes anything.
+ */
+#ifndef CLOSER_XEN_HYPER_H
+#define CLOSER_XEN_HYPER_H
+
+#include <closer/base.h>
+
+#define CL_HYPER_DOMAINS_MAX 4096u
+
+struct cl_hyper;
+
+struct cl_hyper_domain {
+	uint32_t domid;
+	struct cl_uuid id;
+	bool dying, paused, hvm;
+	uint32_t vcpu_count; /* of ids 0 to vcpu_count - 1; some may be offline */
+	uint64_t mem_bytes, mem_max_bytes;
+	uint32_t cpupool;
+};
+
+struct cl_hyper_vcpu {
+	bool online, running;
+	uint32_t pcpu; /* where it is, or was last */
+	uint64_t cpu_ns;
+};
+
+struct cl_hyper_node {
+	bool there;
+	uint64_t mem_total_bytes, mem_free_bytes;
+	uint32_t distance[CL_NODES_MAX];
+};
+
+struct cl_hyper_pcpu {
+	bool online;
+	uint32_t node, core; /* core: unique over the host */
+};
+
+struct cl_hyper_machine {
+	uint32_t pcpu_count, node_count;
+	struct cl_hyper_pcpu pcpus[CL_CPUS_MAX];
+	struct cl_hyper_node nodes[CL_NODES_MAX];
+};
+
+int cl_hyper_open(struct cl_hyper **ret_hyper, struct cl_error *reterr);
+void cl_hyper_close(struct cl_hyper *hyper); /* NULL is fine */
+
+/* All domains by rising domid, dom0 first; valid until the next call. */
+int cl_hyper_domains(struct cl_hyper *hyper, const struct cl_hyper_domain **ret_domains,
+		     uint32_t *ret_count, struct cl_error *reterr);
+/* -ESRCH: no such domain or vCPU. */
+int cl_hyper_vcpu(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
+		  struct cl_hyper_vcpu *ret_vcpu);
+/* pCPUs that it may run on: hard affinity, within its cpupool. */
+int cl_hyper_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
+		       struct cl_cpuset *ret_pcpus);
+/* Node affinity, one bit a node. */
+int cl_hyper_home(struct cl_hyper *hyper, uint32_t domid, uint64_t *ret_nodes);
+int cl_hyper_machine(struct cl_hyper *hyper, struct cl_hyper_machine *ret_machine,
+		     struct cl_error *reterr);
+/*
+ * The vCPU of domid that is told of events on this port of it, if the other end is dom0: ports come
+ * from the guest. -ENOENT otherwise.
+ */
+int cl_hyper_port(struct cl_hyper *hyper, uint32_t domid, uint32_t port, uint32_t *ret_vcpu);
+
+/* For check: "4.17.7", "credit2". */
+int cl_hyper_version(struct cl_hyper *hyper, char *buf, size_t size);
+const char *cl_hyper_scheduler(struct cl_hyper *hyper);
+/* The pool's CPUs and scheduler; the pool with the lowest id from *pool on. -ENOENT: none. */
+int cl_hyper_pool(struct cl_hyper *hyper, uint32_t *pool, struct cl_cpuset *ret_pcpus,
+		  const char **ret_scheduler, uint32_t *ret_domains);
+
+#endif

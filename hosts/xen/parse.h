@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * parse: names and texts by which a back end's threads and interrupts are told. Pure; fuzzed.
+ *
+ * A name says only what something claims to be: whoever uses it asks Xen whether there is such a
+ * domain, xenstore whether it has such a device, and the kernel whether it is a thread of its own.
+ */
+#ifndef CLOSER_XEN_PARSE_H
+#define CLOSER_XEN_PARSE_H
+
+#include <closer/snapshot.h>
+
+#define CL_XEN_COMM   64u     /* a kernel thread's name, which since Linux 5.17 is shown in full */
+#define CL_XEN_CUT    15u     /* of which older kernels keep this much */
+#define CL_XEN_DOMIDS 0x7ff0u /* DOMID_FIRST_RESERVED */
+
+struct cl_xen_stat {
+	char comm[CL_XEN_COMM];
+	uint32_t flags;
+	uint64_t start;
+};
+
+/* What a back end's thread calls itself: kind of work, the device's name, queue or ring. */
+struct cl_xen_named {
+	enum cl_work_kind kind;   /* HELPER: the end of its name is cut off */
+	char device[CL_XEN_COMM]; /* "vif1.0", "1.xvda"; of a vif that was renamed the new name */
+	bool cut;                 /* the device's name may go on */
+	bool is_disk;
+	uint32_t queue; /* or CL_NONE */
+};
+
+/* Of /proc/PID/stat: name, flags, start. False: it is not as proc(5) says. */
+bool cl_xen_parse_stat(const char *text, struct cl_xen_stat *ret_stat);
+bool cl_xen_is_kernel_thread(const struct cl_xen_stat *stat);
+
+/*
+ * "vif1.0-q0-guest-rx", "vif1.0-q0-dealloc", "napi/vif1.0-8193", "1.xvda-0"
+ * (drivers/net/xen-netback/interface.c, net/core/dev.c, drivers/block/xen-blkback/xenbus.c).
+ */
+bool cl_xen_parse_thread(const char *comm, struct cl_xen_named *ret_named);
+/* "vif1.0-q0-tx", "vif1.0-q0-rx", "vif1.0": a netback interrupt, likewise. */
+bool cl_xen_parse_irq(const char *name, struct cl_xen_named *ret_named);
+/* Is this thread or interrupt the device's of that name? */
+bool cl_xen_is_device(const struct cl_xen_named *named, const char *device);
+
+/* The domain in "/local/domain/0/backend/KIND/DOMID/..."; false for other paths. */
+bool cl_xen_parse_backend(const char *path, uint32_t *ret_domid);
+/* The domain of a back end, from "/local/domain/N/backend/...". */
+bool cl_xen_parse_owner(const char *path, uint32_t *ret_domid);
+
+/* "-xen-domid", "N" among the arguments of a device model: text of /proc/PID/cmdline. */
+bool cl_xen_parse_model(const char *args, size_t len, uint32_t *ret_domid);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* xen: names of threads, paths, and talking to a xenstored that answers, lies, stalls and dies. */
+#include "xen/parse.h"
+#include "xen/store.h"
+#include "xen/xen.h"
+
+#include "lib.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* ---- names ---- */
+
+static void is_thread(const char *comm, enum cl_work_kind kind, const char *device, uint32_t queue,
+		      bool cut)
+{
+	struct cl_xen_named named;
+
+	assert_true(cl_xen_parse_thread(comm, &named));
+	assert_string_equal(named.device, device);
+	assert_int_equal(named.kind, kind);
+	assert_int_equal(named.queue, queue);
+	assert_int_equal(named.cut, cut);
+}
+
+static void test_threads(void **state)
+{
+	is_thread("vif1.0-q0-guest-rx", CL_WORK_NETBACK_RX, "vif1.0", 0, false);
+	is_thread("vif12.3-q7-dealloc", CL_WORK_NETBACK_DEALLOC, "vif12.3", 7, false);
+	is_thread("napi/vif1.0-8193", CL_WORK_NAPI, "vif1.0", CL_NONE, false);
+	is_thread("1.xvda-0", CL_WORK_BLKBACK, "1.xvda", 0, false);
+	is_thread("31.hda1-12", CL_WORK_BLKBACK, "31.hda1", 12, false);
+	is_thread("web-q2-dealloc", CL_WORK_NETBACK_DEALLOC, "web", 2, false); /* vifname= */
+	is_thread("a-q1-q0-guest-rx", CL_WORK_NETBACK_RX, "a-q1", 0, false);
+}
+
+/* Kernels before 5.17 show fifteen characters. */
+static void test_cut_threads(void **state)
+{
+	is_thread("vif1.0-q0-guest", CL_WORK_NETBACK_RX, "vif1.0", 0, false);
+	is_thread("vif1.0-q0-deall", CL_WORK_NETBACK_DEALLOC, "vif1.0", 0, false);
+	is_thread("vif12345.10-q1-", CL_WORK_HELPER, "vif12345.10", 1, false);
+	is_thread("vif12345.10-q12", CL_WORK_HELPER, "vif12345.10", CL_NONE, false);
+	is_thread("napi/vif1.0-819", CL_WORK_NAPI, "vif1.0", CL_NONE, false);
+	is_thread("napi/longname12", CL_WORK_NAPI, "longname12", CL_NONE, true);
+	is_thread("12345.longname-", CL_WORK_BLKBACK, "12345.longname", CL_NONE, true);
+}
+
+static void test_not_threads(void **state)
+{
+	static const char *const others[] = {
+		"",
+		"kworker/0:1",
+		"vif1.0",
+		"vif1.0-q0",
+		"vif1.0-q0-guest-tx",
+		"-q0-guest-rx",
+		"napi/",
+		"napi/vif1.0",
+		"napi/vif1.0-x",
+		"1.-0",
+		"1.xvda",
+		"1.xvda-",
+		"40000.xvda-0",
+		"x.xvda-0",
+		"1.xvda-0x",
+		"1.xvda-99999",
+		"migration/1",
+		"vif1.0-q99999-dealloc",
+	};
+	char longer[CL_XEN_COMM + 40];
+	struct cl_xen_named named;
+
+	for (size_t i = 0; i < CL_COUNT(others); i++)
+		if (cl_xen_parse_thread(others[i], &named))
+			fail_msg("'%s' was taken for a back end's thread", others[i]);
+	memset(longer, '1', sizeof(longer));
+	memcpy(longer + sizeof(longer) - 9, ".xvda-0", 8);
+	assert_false(cl_xen_parse_thread(longer, &named));
+}
+
+static void test_devices(void **state)
+{
+	struct cl_xen_named named;
+
+	assert_true(cl_xen_parse_thread("vif1.0-q0-guest-rx", &named));
+	assert_true(cl_xen_is_device(&named, "vif1.0"));
+	assert_false(cl_xen_is_device(&named, "vif1.01"));
+	assert_false(cl_xen_is_device(&named, "vif11.0"));
+	assert_true(cl_xen_parse_thread("napi/longname12", &named));
+	assert_true(cl_xen_is_device(&named, "longname1234"));
+	assert_true(cl_xen_parse_irq("vif3.1-q2-tx", &named));
+	assert_string_equal(named.device, "vif3.1");
+	assert_int_equal(named.queue, 2);
+	assert_true(cl_xen_parse_irq("vif3.1", &named));
+	assert_int_equal(named.queue, CL_NONE);
+	assert_false(cl_xen_parse_irq("vif3.1-q2-xx", &named));
+}
+
+static void test_stat(void **state)
+{
+	struct cl_xen_stat stat;
+
+	assert_true(cl_xen_parse_stat("180 (1.xvda-0) S 2 0 0 0 -1 2097216 0 0 0 0 12 0 0 0 20 0 1 "
+				      "0 3600 0 0 18446744073709551615\n",
+				      &stat));
+	assert_string_equal(stat.comm, "1.xvda-0");
+	assert_true(cl_xen_is_kernel_thread(&stat));
+	assert_int_equal(stat.start, 3600);
+	/* A process can put anything into its name, and is no kernel thread for it. */
+	assert_true(cl_xen_parse_stat("9 (1.xvda-0) S 2 0 0) S 1 9 9 0 -1 4194560 0 0 0 0 0 0 0 0 "
+				      "20 0 1 0 77 0",
+				      &stat));
+	assert_false(cl_xen_is_kernel_thread(&stat));
+	assert_string_equal(stat.comm, "1.xvda-0) S 2 0 0");
+	assert_int_equal(stat.start, 77);
+	assert_false(cl_xen_parse_stat("", &stat));
+	assert_false(cl_xen_parse_stat("9 )(", &stat));
+	assert_false(cl_xen_parse_stat("9 (x) S 1 2 3", &stat));
+}
+
+static void test_paths(void **state)
+{
+	static const char model[] = "/usr/bin/qemu\0-xen-domid\0"
+				    "3\0-nodefaults";
+	static const char other[] = "vi\0-xen-domid";
+	uint32_t domid;
+
+	assert_true(cl_xen_parse_backend("/local/domain/0/backend/vif/7/0/state", &domid));
+	assert_int_equal(domid, 7);
+	assert_true(cl_xen_parse_backend("/local/domain/0/backend/vbd/9", &domid));
+	assert_int_equal(domid, 9);
+	assert_false(cl_xen_parse_backend("/local/domain/0/backend/vbd", &domid));
+	assert_false(cl_xen_parse_backend("/local/domain/0/backend/vbd/x/0", &domid));
+	assert_false(cl_xen_parse_backend("/local/domain/0/backend/vbd/99999/0", &domid));
+	assert_true(cl_xen_parse_owner("/local/domain/4/backend/vif/7/0", &domid));
+	assert_int_equal(domid, 4);
+	assert_false(cl_xen_parse_owner("/local/domain/4/device/vif/0", &domid));
+	assert_true(cl_xen_parse_model(model, sizeof(model), &domid));
+	assert_int_equal(domid, 3);
+	assert_false(cl_xen_parse_model(model, 26, &domid)); /* cut before the number's end */
+	assert_false(cl_xen_parse_model(other, sizeof(other), &domid));
+}
+
+/* ---- xenstored ---- */
+
+static void count_event(void *ctx, const char *path)
+{
+	(*(uint32_t *)ctx)++;
+	assert_string_equal(path, "/local/domain/0/backend/vif/1");
+}
+
+static size_t put(char *out, uint32_t type, uint32_t request, const char *body, uint32_t len)
+{
+	uint32_t head[4] = { type, request, 0, len };
+
+	memcpy(out, head, sizeof(head));
+	memcpy(out + sizeof(head), body, len);
+	return sizeof(head) + len;
+}
+
+/* The answer is there before the question: what the client makes of it does not depend on when. */
+static int ask_of(const char *sent, size_t len, char *buf, size_t size, uint32_t *events,
+		  struct cl_error *err)
+{
+	static struct cl_store store;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	cl_store_use(&store, fds[0], count_event, events);
+	assert_int_equal(write(fds[1], sent, len), (ssize_t)len);
+	int r = cl_store_read(&store, "/local/domain/1/name", cl_clock_ns() + CL_NS_PER_MS, buf,
+			      size, err);
+	cl_store_close(&store);
+	close(fds[1]);
+	return r;
+}
+
+static void test_answers(void **state)
+{
+	static const char event[] = "/local/domain/0/backend/vif/1\0closer";
+	char sent[512], buf[16];
+	struct cl_error err;
+	uint32_t events = 0;
+	size_t len = put(sent, 15, 0, event, sizeof(event));
+
+	len += put(sent + len, 2, 77, "old", 3); /* of a question that was given up */
+	len += put(sent + len, 2, 1, "web", 3);
+	assert_int_equal(ask_of(sent, len, buf, sizeof(buf), &events, &err), 3);
+	assert_string_equal(buf, "web");
+	assert_int_equal(events, 1);
+	len = put(sent, 16, 1, "ENOENT", 7);
+	assert_int_equal(ask_of(sent, len, buf, sizeof(buf), &events, &err), -ENOENT);
+	len = put(sent, 16, 1, "EWHATEVER", 10);
+	assert_int_equal(ask_of(sent, len, buf, sizeof(buf), &events, &err), -EIO);
+}
+
+static void test_hostile_answers(void **state)
+{
+	char sent[512], buf[16];
+	struct cl_error err;
+	uint32_t events = 0;
+	size_t len = put(sent, 2, 1, "a\0b", 3);
+
+	assert_int_equal(ask_of(sent, len, buf, sizeof(buf), &events, &err), -EBADMSG);
+	len = put(sent, 2, 1, "0123456789abcdef", 16); /* and no room for its NUL */
+	assert_int_equal(ask_of(sent, len, buf, sizeof(buf), &events, &err), -EBADMSG);
+	len = put(sent, 2, 1, "0123456789abcde", 15);
+	assert_int_equal(ask_of(sent, len, buf, sizeof(buf), &events, &err), 15);
+	len = put(sent, 1, 1, "web", 3); /* another type than was asked */
+	assert_int_equal(ask_of(sent, len, buf, sizeof(buf), &events, &err), -EBADMSG);
+	memset(sent, 0xff, 64); /* a length of 4 GiB */
+	assert_int_equal(ask_of(sent, 64, buf, sizeof(buf), &events, &err), -EPIPE);
+	assert_non_null(strstr(err.text, "protocol"));
+}
+
+/* One that stalls costs the time that it was given; what it says later is not taken for an answer.
+ */
+static void test_slow(void **state)
+{
+	struct cl_store store;
+	struct cl_error err;
+	char sent[64], buf[16];
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	cl_store_use(&store, fds[0], count_event, NULL);
+	assert_int_equal(
+		cl_store_read(&store, "/a", cl_clock_ns() + CL_NS_PER_MS, buf, sizeof(buf), &err),
+		-ETIMEDOUT);
+	size_t len = put(sent, 2, 1, "late", 4);
+	assert_int_equal(write(fds[1], sent, len), (ssize_t)len);
+	assert_int_equal(cl_store_drain(&store, &err), 0);
+	assert_int_equal(store.have, 0);
+	len = put(sent, 2, store.request + 1, "42", 2);
+	assert_int_equal(write(fds[1], sent, len), (ssize_t)len);
+	uint64_t value;
+	assert_int_equal(
+		cl_store_number(&store, "/b", cl_clock_ns() + CL_NS_PER_S, 100, &value, &err), 0);
+	assert_int_equal(value, 42);
+	len = put(sent, 2, store.request + 1, "4294967296", 10);
+	assert_int_equal(write(fds[1], sent, len), (ssize_t)len);
+	assert_int_equal(
+		cl_store_number(&store, "/b", cl_clock_ns() + CL_NS_PER_S, 100, &value, &err),
+		-EBADMSG);
+	close(fds[1]);
+	assert_int_equal(
+		cl_store_read(&store, "/a", cl_clock_ns() + CL_NS_PER_S, buf, sizeof(buf), &err),
+		-EPIPE);
+	assert_int_equal(store.fd, -1);
+	assert_int_equal(cl_store_drain(&store, &err), -EPIPE);
+}
+
+static void test_lists(void **state)
+{
+	struct cl_store store;
+	struct cl_error err;
+	char sent[64], buf[16];
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	cl_store_use(&store, fds[0], count_event, NULL);
+	size_t len = put(sent, 1, 1,
+			 "0\0"
+			 "1",
+			 4);
+	assert_int_equal(write(fds[1], sent, len), (ssize_t)len);
+	assert_int_equal(
+		cl_store_list(&store, "/d", cl_clock_ns() + CL_NS_PER_S, buf, sizeof(buf), &err),
+		4);
+	len = put(sent, 1, store.request + 1,
+		  "0\0"
+		  "1",
+		  3);
+	assert_int_equal(write(fds[1], sent, len), (ssize_t)len);
+	assert_int_equal(
+		cl_store_list(&store, "/d", cl_clock_ns() + CL_NS_PER_S, buf, sizeof(buf), &err),
+		-EBADMSG);
+	cl_store_close(&store);
+	close(fds[1]);
+}
+
+static void test_no_xen(void **state)
+{
+	struct cl_host *host = NULL;
+	struct cl_error err = { 0 };
+	char uri[64];
+
+	if (cl_host_xen.detect(uri, sizeof(uri)))
+		skip(); /* a dom0: the lab's job opens it */
+	assert_int_equal(cl_host_xen.open("", &host, &err), -ENODEV);
+	assert_null(host);
+	assert_non_null(strstr(err.text, "control domain"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_threads),     cmocka_unit_test(test_cut_threads),
+		cmocka_unit_test(test_not_threads), cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_stat),        cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_answers),     cmocka_unit_test(test_hostile_answers),
+		cmocka_unit_test(test_slow),        cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_no_xen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
