@@ -93,6 +93,16 @@ for t in tests/system/*.sh; do
 	script "system/$(basename "$t" .sh)" "$t"
 done
 
+# Real Xen under software emulation: only where asked for, since a process in the emulated dom0 dies now and then of a fault
+# whose cause is not known, and takes a check with it.
+case $pattern in
+xen*)
+	for t in tests/xen/*.sh; do
+		script "xen/$(basename "$t" .sh)" "$t"
+	done
+	;;
+esac
+
 echo "log: $log"
 [ $skipped = 0 ] && skips= || skips=", $skipped skipped"
 echo "$passed passed, $failed failed$skips"
