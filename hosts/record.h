@@ -58,9 +58,7 @@ int cl_replay_open(const char *path, struct cl_replay **ret_replay, struct cl_er
 void cl_replay_close(struct cl_replay *replay); /* NULL is fine */
 /* The URI that was recorded, and the version of the closer that did: hostile, print escaped. */
 const char *cl_replay_host(const struct cl_replay *replay);
-const char *cl_replay_closer(const struct cl_replay *replay);
 const struct cl_limits *cl_replay_limits(const struct cl_replay *replay);
-const struct cl_params *cl_replay_params(const struct cl_replay *replay);
 /*
  * The next tick: applies recorded edits and outcomes to the replay's own state, reads the
  * snapshot, checks it, decides. 0, -ENODATA at the end, else what is wrong and at which byte:
@@ -76,7 +74,6 @@ const struct cl_state *cl_replay_state(const struct cl_replay *replay);
  * books)
  */
 bool cl_replay_same(const struct cl_replay *replay);
-uint64_t cl_replay_digest(const struct cl_replay *replay); /* of the plan made now */
 bool cl_replay_torn(const struct cl_replay *replay); /* after -ENODATA: the last frame was cut */
 
 /* XXH64 over the plan's actions, masks, verdicts and books, field by field. */

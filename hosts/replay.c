@@ -202,17 +202,9 @@ const char *cl_replay_host(const struct cl_replay *replay)
 {
 	return replay->reader.head.host;
 }
-const char *cl_replay_closer(const struct cl_replay *replay)
-{
-	return replay->reader.head.closer;
-}
 const struct cl_limits *cl_replay_limits(const struct cl_replay *replay)
 {
 	return &replay->reader.head.cap;
-}
-const struct cl_params *cl_replay_params(const struct cl_replay *replay)
-{
-	return &replay->params;
 }
 const struct cl_snapshot *cl_replay_now(const struct cl_replay *replay)
 {
@@ -225,10 +217,6 @@ const struct cl_plan *cl_replay_plan(const struct cl_replay *replay)
 const struct cl_state *cl_replay_state(const struct cl_replay *replay)
 {
 	return replay->state;
-}
-uint64_t cl_replay_digest(const struct cl_replay *replay)
-{
-	return replay->digest;
 }
 bool cl_replay_torn(const struct cl_replay *replay)
 {

@@ -430,8 +430,3 @@ int cl_topology_observe(struct cl_topology *topology, struct cl_snapshot *snap,
 	snap->part_ns[CL_PART_MEMORY] = now_ns;
 	return 0;
 }
-
-bool cl_topology_has_hwloc(const struct cl_topology *topology)
-{
-	return HAVE_HWLOC;
-}

@@ -17,6 +17,5 @@ void cl_topology_free(struct cl_topology *topology);
  */
 int cl_topology_observe(struct cl_topology *topology, struct cl_snapshot *snap,
 			struct cl_error *reterr);
-bool cl_topology_has_hwloc(const struct cl_topology *topology);
 
 #endif

@@ -56,6 +56,7 @@ script() { # script NAME FILE: counts its own lines
 	{ echo "== $1"; cat "$out" "$build/test.err"; } >>"$log"
 	ok=$(grep -c '^ok ' "$out")
 	bad=$(grep -c '^not ok ' "$out")
+	skipped=$((skipped + $(grep -c '^skip ' "$out")))
 	# a script that fails and says nothing of it, or that shows nothing, has failed
 	if ! grep -qx 'exit 0' "$out" && [ "$bad" = 0 ] || [ $((ok + bad)) = 0 ]; then
 		bad=$((bad + 1))

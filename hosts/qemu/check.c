@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What an operator should know of the QEMU host: what was found, what is missing, and what to do
  * about it. */
+#include "speak.h"
 #include "guests.h"
 
 #include "lib.h"
 
-#include <stdarg.h>
 #include <string.h>
-
-struct speaker {
-	void (*say)(void *ctx, const char *level, const char *text);
-	void *ctx;
-};
-
-static void speak(const struct speaker *to, const char *level, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void speak(const struct speaker *to, const char *level, const char *format, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	to->say(to->ctx, level, text);
-}
 
 static void check_monitors(const struct cl_qemu *q, const struct speaker *to)
 {

@@ -1,32 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What an operator should know of a Xen host, and the line that mends it. */
+#include "speak.h"
 #include "xen/guests.h"
 
 #include "lib.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #define POOLS_MAX 256u
-
-struct speaker {
-	void (*say)(void *ctx, const char *level, const char *text);
-	void *ctx;
-};
-
-static void speak(const struct speaker *to, const char *level, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void speak(const struct speaker *to, const char *level, const char *format, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	to->say(to->ctx, level, text);
-}
 
 static void check_hypervisor(struct cl_xen *xen, const struct speaker *to)
 {
