@@ -134,7 +134,23 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 	case CL_ACTION_GROUP_WIDEN:
 	case CL_ACTION_GROUP_NARROW:
 	case CL_ACTION_GROUP_REMOVE:
+	case CL_ACTION_FENCE:
 		return group_text(snap, &action->object.group, buf, size);
+	case CL_ACTION_CPU_PIN:
+	case CL_ACTION_CPU_RELEASE:
+		snprintf(buf, size, "vCPU %u of the privileged domain", action->object.cpu);
+		return buf;
+	case CL_ACTION_VCPU_KEEP:
+	case CL_ACTION_VCPU_RELEASE:
+		if (action->object.vcpu.v < snap->n.vcpus)
+			snprintf(what, sizeof(what), "vCPU %u",
+				 snap->vcpus[action->object.vcpu.v].index);
+		break;
+	case CL_ACTION_NAPI_THREAD:
+		if (action->object.nic.v < snap->n.nics)
+			cl_escape(cl_snapshot_str(snap, snap->nics[action->object.nic.v].name),
+				  what, sizeof(what));
+		break;
 	case CL_ACTION_IRQ_PLACE:
 	case CL_ACTION_IRQ_RELEASE:
 		irq_text(snap, action->object.irq, what, sizeof(what));
@@ -187,7 +203,7 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 	char object[CL_PATH_MAX + CLI_NAME_MAX], from[CLI_TEXT_MAX / 2], to[CLI_TEXT_MAX / 2];
 
 	/* The journal forgets it: no value changes. */
-	if (action->kind == CL_ACTION_THREAD_RELEASE || action->kind == CL_ACTION_IRQ_RELEASE) {
+	if (cl_action_kind_releases(action->kind)) {
 		snprintf(buf, size, "%s %s", cl_action_kind_name(action->kind),
 			 cli_object_text(snap, action, object, sizeof(object)));
 		return buf;
@@ -206,6 +222,10 @@ char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *settin
 
 	if (kind == CL_CHANGE_GROUP && !setting->present) {
 		snprintf(buf, size, "absent");
+		return buf;
+	}
+	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC) {
+		snprintf(buf, size, "%lld", (long long)setting->number);
 		return buf;
 	}
 	cli_cpus_text(&setting->cpus, cpus, sizeof(cpus));
@@ -230,6 +250,15 @@ char *cli_change_text(const struct cl_change *change, char *buf, size_t size)
 	case CL_CHANGE_GROUP:
 		snprintf(buf, size, "container %s", cl_escape(change->path, path, sizeof(path)));
 		break;
+	case CL_CHANGE_FENCE:
+		snprintf(buf, size, "fence of %s", cl_escape(change->path, path, sizeof(path)));
+		break;
+	case CL_CHANGE_VCPU:
+		snprintf(buf, size, "vCPU %u of domain %u", change->vcpu, change->domid);
+		break;
+	case CL_CHANGE_NIC:
+		snprintf(buf, size, "NAPI of %s", cl_escape(change->path, path, sizeof(path)));
+		break;
 	}
 	return buf;
 }
@@ -249,6 +278,18 @@ static const char *why_not(const struct cl_snapshot *snap, enum cl_action_kind k
 	case CL_ACTION_IRQ_PLACE:
 	case CL_ACTION_IRQ_RELEASE:
 		can = CL_CAN_IRQ;
+		break;
+	case CL_ACTION_CPU_PIN:
+	case CL_ACTION_CPU_RELEASE:
+	case CL_ACTION_VCPU_KEEP:
+	case CL_ACTION_VCPU_RELEASE:
+		can = CL_CAN_PIN;
+		break;
+	case CL_ACTION_FENCE:
+		can = CL_CAN_FENCE;
+		break;
+	case CL_ACTION_NAPI_THREAD:
+		can = CL_CAN_NAPI_THREAD;
 		break;
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:

@@ -92,8 +92,10 @@ static void check_cans(struct cli_check *check, const struct cl_snapshot *snap)
 			cli_check_say(check, "ok", cl_can_name(can));
 			continue;
 		}
-		snprintf(text, sizeof(text), "no %s: %s%s%s", cl_can_name(can), cl_can_lost(can),
-			 *why ? "; because: " : "", why);
+		if (!*why) /* does not apply to this kind of host */
+			continue;
+		snprintf(text, sizeof(text), "no %s: %s; because: %s", cl_can_name(can),
+			 cl_can_lost(can), why);
 		cli_check_say(check, "lost", text);
 	}
 }

@@ -202,6 +202,20 @@ static void carry_irqs(struct tick *tick)
 	}
 }
 
+/* By number: one that goes and comes back is the same vCPU, and starts anew. */
+static void carry_cpus(struct tick *tick)
+{
+	struct cl_state *state = tick->state;
+	uint32_t n = tick->now->n.cpus;
+
+	for (uint32_t i = state->n.cpus; i < n; i++)
+		memset(&state->cpus[i], 0, sizeof(state->cpus[i]));
+	for (uint32_t i = 0; i < n; i++)
+		if (!tick->now->cpus[i].online)
+			memset(&state->cpus[i], 0, sizeof(state->cpus[i]));
+	state->n.cpus = n;
+}
+
 #define SWAP(type, a, b)                                                                           \
 	do {                                                                                       \
 		type *swap_ = (a);                                                                 \
@@ -215,11 +229,13 @@ void carry(struct tick *tick)
 	const struct cl_limits *n = &tick->now->n;
 
 	assert(n->guests <= state->cap.guests && n->vcpus <= state->cap.vcpus);
-	assert(n->works <= state->cap.works && n->irqs <= state->cap.irqs);
+	assert(n->works <= state->cap.works && n->irqs <= state->cap.irqs &&
+	       n->cpus <= state->cap.cpus);
 	carry_guests(tick);
 	carry_vcpus(tick);
 	carry_works(tick);
 	carry_irqs(tick);
+	carry_cpus(tick);
 	contribute(tick);
 	SWAP(struct cl_state_guest, state->guests, state->guests_next);
 	SWAP(struct cl_state_vcpu, state->vcpus, state->vcpus_next);

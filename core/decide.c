@@ -76,8 +76,14 @@ static int compare_actions(const struct cl_action *a, const struct cl_action *b)
 		return order;
 	if (x->irq != y->irq)
 		return x->irq < y->irq ? -1 : 1;
+	if (x->cpu != y->cpu)
+		return x->cpu < y->cpu ? -1 : 1;
+	if (x->nic.v != y->nic.v)
+		return x->nic.v < y->nic.v ? -1 : 1;
 	if (x->guest.v != y->guest.v)
 		return x->guest.v < y->guest.v ? -1 : 1;
+	if (x->vcpu.v != y->vcpu.v)
+		return x->vcpu.v < y->vcpu.v ? -1 : 1;
 	if (x->thread.tid != y->thread.tid)
 		return x->thread.tid < y->thread.tid ? -1 : 1;
 	return x->thread.start < y->thread.start ? -1 : x->thread.start > y->thread.start;

@@ -43,6 +43,12 @@ enum cl_phase cl_action_kind_phase(enum cl_action_kind kind)
 	return kind_phases[kind];
 }
 
+bool cl_action_kind_releases(enum cl_action_kind kind)
+{
+	return kind == CL_ACTION_THREAD_RELEASE || kind == CL_ACTION_IRQ_RELEASE ||
+	       kind == CL_ACTION_CPU_RELEASE || kind == CL_ACTION_VCPU_RELEASE;
+}
+
 const char *cl_reason_name(enum cl_reason reason)
 {
 	assert(reason < CL_REASON_COUNT);
@@ -55,16 +61,18 @@ const char *cl_reason_text(enum cl_reason reason)
 	return reason_texts[reason];
 }
 
-/* One action an object: each work, vCPU, interrupt and group, and four new groups a guest. */
+/* One action an object and attribute: each work, interrupt, group, CPU and network device, two a
+ * vCPU, and four new groups a guest; the fence. */
 static uint32_t action_cap(const struct cl_limits *cap)
 {
-	return cap->works + cap->vcpus + cap->irqs + cap->groups + 4 * cap->guests + 1;
+	return cap->works + 2 * cap->vcpus + cap->irqs + cap->groups + cap->cpus + cap->nics +
+	       4 * cap->guests + 2;
 }
 
-/* What snapshots hold, a mask a CPU, and two sets a guest. */
+/* What snapshots hold, two masks a CPU, two sets a guest, one a vCPU. */
 static uint32_t mask_cap(const struct cl_limits *cap)
 {
-	return cap->masks + cap->cpus + 2 * cap->guests + 4;
+	return cap->masks + 2 * cap->cpus + 2 * cap->guests + cap->vcpus + 4;
 }
 
 static size_t aligned(size_t bytes)
@@ -130,6 +138,7 @@ struct cl_action *cl_plan_add(struct cl_plan *plan, enum cl_action_kind kind)
 	action->kind = kind;
 	action->object.guest.v = CL_NONE;
 	action->object.vcpu.v = CL_NONE;
+	action->object.nic.v = CL_NONE;
 	action->object.group.seen.v = CL_NONE;
 	action->from.mask.v = action->to.mask.v = CL_NONE;
 	action->from.group.seen.v = action->to.group.seen.v = CL_NONE;
@@ -158,8 +167,6 @@ uint32_t cl_plan_changes(const struct cl_plan *plan)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < plan->n.actions; i++)
-		n += plan->actions[i].possible &&
-		     plan->actions[i].kind != CL_ACTION_THREAD_RELEASE &&
-		     plan->actions[i].kind != CL_ACTION_IRQ_RELEASE;
+		n += plan->actions[i].possible && !cl_action_kind_releases(plan->actions[i].kind);
 	return n;
 }

@@ -129,6 +129,7 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	memset(snap->why_not, 0, sizeof(snap->why_not));
 	snap->guests_outside = false;
 	snap->allowed.v = CL_NONE;
+	snap->pool.v = CL_NONE;
 	memset(&snap->n, 0, sizeof(snap->n));
 	memset(&snap->dropped, 0, sizeof(snap->dropped));
 	memset(snap->mask_slots, 0, snap->mask_slot_count * sizeof(uint32_t));
@@ -141,7 +142,9 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	{                                                                                          \
 		.node = { CL_NONE }, .core = CL_NONE, .busy_ns = CL_UNKNOWN, .irq_ns = CL_UNKNOWN, \
 		.idle_ns = CL_UNKNOWN, .steal_ns = CL_UNKNOWN, .main_ns = CL_UNKNOWN,              \
-		.kernel_ns = CL_UNKNOWN, .overhead_ns = CL_UNKNOWN                                 \
+		.kernel_ns = CL_UNKNOWN, .overhead_ns = CL_UNKNOWN, .pcpu = CL_NONE, .pins = {     \
+			CL_NONE                                                                    \
+		}                                                                                  \
 	}
 #define DEFAULT_nodes                                                                              \
 	{                                                                                          \
@@ -158,12 +161,13 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 #define DEFAULT_guests                                                                             \
 	{                                                                                          \
 		.home_most = { CL_NONE }, .mem_bytes = CL_UNKNOWN, .mem_max_bytes = CL_UNKNOWN,    \
-		.balloon_bytes = CL_UNKNOWN                                                        \
+		.balloon_bytes = CL_UNKNOWN, .domid = CL_NONE                                      \
 	}
 #define DEFAULT_vcpus                                                                              \
 	{                                                                                          \
 		.guest = { CL_NONE }, .cpu = { CL_NONE }, .mask = { CL_NONE },                     \
-		.group = { CL_NONE }, .cpu_ns = CL_UNKNOWN, .wait_ns = CL_UNKNOWN                  \
+		.pcpus = { CL_NONE }, .group = { CL_NONE }, .cpu_ns = CL_UNKNOWN,                  \
+		.wait_ns = CL_UNKNOWN                                                              \
 	}
 #define DEFAULT_works                                                                              \
 	{                                                                                          \
@@ -177,8 +181,8 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	}
 #define DEFAULT_nics                                                                               \
 	{                                                                                          \
-		.guest = { CL_NONE }, .rx_packets = CL_UNKNOWN, .rx_bytes = CL_UNKNOWN,            \
-		.tx_packets = CL_UNKNOWN, .tx_bytes = CL_UNKNOWN                                   \
+		.guest = { CL_NONE }, .threaded = CL_NONE, .rx_packets = CL_UNKNOWN,               \
+		.rx_bytes = CL_UNKNOWN, .tx_packets = CL_UNKNOWN, .tx_bytes = CL_UNKNOWN           \
 	}
 #define DEFAULT_disks                                                                              \
 	{                                                                                          \

@@ -353,17 +353,19 @@ static bool guest_indices_hold(const struct cl_snapshot *s)
 
 static bool indices_hold(const struct cl_snapshot *s)
 {
-	bool ok = within(s->allowed.v, s->n.masks);
+	bool ok = within(s->allowed.v, s->n.masks) && within(s->pool.v, s->n.masks);
 
 	for (uint32_t i = 0; i < s->n.cpus; i++)
-		ok = ok && within(s->cpus[i].node.v, s->n.nodes);
+		ok = ok && within(s->cpus[i].node.v, s->n.nodes) &&
+		     within(s->cpus[i].pcpu, CL_CPUS_MAX) && within(s->cpus[i].pins.v, s->n.masks);
 	for (uint32_t i = 0; i < s->n.groups; i++)
 		ok = ok && within(s->groups[i].cpus.v, s->n.masks);
 	for (uint32_t i = 0; i < s->n.vcpus; i++) {
 		const struct cl_vcpu *v = &s->vcpus[i];
 
 		ok = ok && v->guest.v < s->n.guests && within(v->cpu.v, s->n.cpus) &&
-		     within(v->mask.v, s->n.masks) && within(v->group.v, s->n.groups);
+		     within(v->mask.v, s->n.masks) && within(v->pcpus.v, s->n.masks) &&
+		     within(v->group.v, s->n.groups);
 	}
 	for (uint32_t i = 0; i < s->n.works; i++) {
 		const struct cl_work *w = &s->works[i];
@@ -374,7 +376,8 @@ static bool indices_hold(const struct cl_snapshot *s)
 	for (uint32_t i = 0; i < s->n.runs; i++)
 		ok = ok && s->runs[i].work.v < s->n.works && s->runs[i].cpu.v < s->n.cpus;
 	for (uint32_t i = 0; i < s->n.nics; i++)
-		ok = ok && within(s->nics[i].guest.v, s->n.guests);
+		ok = ok && within(s->nics[i].guest.v, s->n.guests) &&
+		     within(s->nics[i].threaded, 2);
 	for (uint32_t i = 0; i < s->n.disks; i++)
 		ok = ok && within(s->disks[i].guest.v, s->n.guests);
 	for (uint32_t i = 0; i < s->n.irqs; i++)

@@ -19,7 +19,8 @@ size_t cl_state_bytes(const struct cl_limits *cap)
 	return 2 * (aligned(cap->guests * sizeof(struct cl_state_guest)) +
 		    aligned(cap->vcpus * sizeof(struct cl_state_vcpu)) +
 		    aligned(cap->works * sizeof(struct cl_state_work)) +
-		    aligned(cap->irqs * sizeof(struct cl_state_irq)));
+		    aligned(cap->irqs * sizeof(struct cl_state_irq))) +
+	       aligned(cap->cpus * sizeof(struct cl_state_cpu));
 }
 
 void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void *memory)
@@ -40,6 +41,7 @@ void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void
 	PLACE(works_next, cl_state_work, works)
 	PLACE(irqs, cl_state_irq, irqs)
 	PLACE(irqs_next, cl_state_irq, irqs)
+	PLACE(cpus, cl_state_cpu, cpus)
 #undef PLACE
 }
 
@@ -253,6 +255,49 @@ static void vcpu_outcome(struct cl_state *state, const struct cl_params *params,
 	}
 }
 
+/* Refused: later. Gone: nothing to try again. */
+static void back_off(struct cl_backoff *backoff, const struct cl_params *params, int code,
+		     uint64_t now_ns)
+{
+	if (code == 0) {
+		backoff->retry_ns = 0;
+		backoff->refused = 0;
+	} else if (code != ESTALE && code != ESRCH && code != ENOENT) {
+		backoff->retry_ns = retry_at(params, backoff->refused, now_ns);
+		backoff->refused++;
+	}
+}
+
+static void cpu_outcome(struct cl_state *state, const struct cl_params *params,
+			const struct cl_plan *plan, const struct cl_action *action, int code,
+			uint64_t now_ns)
+{
+	if (action->object.cpu >= state->n.cpus)
+		return;
+	struct cl_state_cpu *cpu = &state->cpus[action->object.cpu];
+
+	back_off(&cpu->pin, params, code, now_ns);
+	if (code == 0)
+		cpu->pins_hash = plan->masks[action->to.mask.v].hash;
+	else if (code == ESTALE)
+		cpu->pins_hash = 0;
+}
+
+static void keep_outcome(struct cl_state *state, const struct cl_params *params,
+			 const struct cl_plan *plan, const struct cl_action *action, int code,
+			 uint64_t now_ns)
+{
+	if (action->object.vcpu.v >= state->n.vcpus)
+		return;
+	struct cl_state_vcpu *vcpu = &state->vcpus[action->object.vcpu.v];
+
+	vcpu_outcome(state, params, action, code, now_ns);
+	if (code == 0)
+		vcpu->pcpus_hash = plan->masks[action->to.mask.v].hash;
+	else if (code == ESTALE)
+		vcpu->pcpus_hash = 0;
+}
+
 static void irq_outcome(struct cl_state *state, const struct cl_params *params,
 			const struct cl_plan *plan, const struct cl_action *action, int code,
 			uint64_t now_ns)
@@ -296,8 +341,23 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
 	case CL_ACTION_GROUP_REMOVE:
 		group_outcome(state, params, action, code, now_ns);
 		break;
+	case CL_ACTION_CPU_PIN:
+		cpu_outcome(state, params, plan, action, code, now_ns);
+		break;
+	case CL_ACTION_VCPU_KEEP:
+		keep_outcome(state, params, plan, action, code, now_ns);
+		break;
+	case CL_ACTION_FENCE:
+		back_off(&state->fence, params, code, now_ns);
+		break;
+	case CL_ACTION_NAPI_THREAD:
+		if (action->object.guest.v < state->n.guests)
+			back_off(&state->guests[action->object.guest.v].nics, params, code, now_ns);
+		break;
 	case CL_ACTION_THREAD_RELEASE:
 	case CL_ACTION_IRQ_RELEASE:
+	case CL_ACTION_CPU_RELEASE:
+	case CL_ACTION_VCPU_RELEASE:
 	case CL_ACTION_KIND_COUNT:
 		break;
 	}

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#define DOMID_MAX  0x7fefu /* Xen: DOMID_FIRST_RESERVED - 1 */
+#define DEVICE_MAX 16u     /* IFNAMSIZ */
+
 bool cl_path_ours(const char *path)
 {
 	return strncmp(path, "/closer", 7) == 0 && (path[7] == '\0' || path[7] == '/');
@@ -28,6 +31,24 @@ static bool path_sound(const char *path)
 	return true;
 }
 
+/* As the kernel has it (dev_valid_name): the name becomes part of a path below /sys. */
+static bool device_sound(const char *name)
+{
+	size_t len = strnlen(name, DEVICE_MAX);
+
+	if (len == 0 || len == DEVICE_MAX || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return false;
+	for (; *name; name++)
+		if (*name == '/' || *name == ':' || *name <= ' ')
+			return false;
+	return true;
+}
+
+static bool is_switch(const struct cl_change *c)
+{
+	return c->from.number >= 0 && c->from.number <= 1 && c->to.number >= 0 && c->to.number <= 1;
+}
+
 bool cl_change_sound(const struct cl_change *c)
 {
 	switch (c->kind) {
@@ -42,6 +63,13 @@ bool cl_change_sound(const struct cl_change *c)
 	case CL_CHANGE_GROUP:
 		return path_sound(c->path) && cl_path_ours(c->path) &&
 		       (c->from.present || c->to.present);
+	case CL_CHANGE_FENCE:
+		return strcmp(c->path, "/closer") == 0 && is_switch(c);
+	case CL_CHANGE_VCPU:
+		return c->domid <= DOMID_MAX && c->vcpu < CL_CPUS_MAX &&
+		       !cl_cpuset_empty(&c->from.cpus) && !cl_cpuset_empty(&c->to.cpus);
+	case CL_CHANGE_NIC:
+		return device_sound(c->path) && is_switch(c);
 	}
 	return false;
 }
@@ -60,7 +88,15 @@ int cl_change_compare(const struct cl_change *a, const struct cl_change *b)
 	case CL_CHANGE_IRQ:
 		return a->irq == b->irq ? 0 : a->irq < b->irq ? -1 : 1;
 	case CL_CHANGE_GROUP:
+	case CL_CHANGE_FENCE:
+	case CL_CHANGE_NIC:
 		return strcmp(a->path, b->path);
+	case CL_CHANGE_VCPU:
+		if (a->domid != b->domid)
+			return a->domid < b->domid ? -1 : 1;
+		if (a->vcpu != b->vcpu)
+			return a->vcpu < b->vcpu ? -1 : 1;
+		return cl_uuid_compare(&a->domain, &b->domain);
 	}
 	return 0;
 }

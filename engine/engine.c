@@ -60,6 +60,12 @@ static int own(struct cl_engine *e, const struct cl_change *c, struct cl_error *
 	return cl_engine_recorded(e, r, &err, reterr);
 }
 
+/* Does core remember what it last set on such an object? */
+static bool is_kept(enum cl_change_kind kind)
+{
+	return kind == CL_CHANGE_THREAD || kind == CL_CHANGE_IRQ;
+}
+
 static int own_entries(struct cl_engine *e, const struct cl_journal *journal,
 		       struct cl_error *reterr)
 {
@@ -69,7 +75,7 @@ static int own_entries(struct cl_engine *e, const struct cl_journal *journal,
 		const struct cl_journal_entry *entry = &journal->entries[i];
 		uint32_t last = entry->change_first + entry->change_count - 1;
 
-		if (!entry->dropped && entry->change.kind != CL_CHANGE_GROUP &&
+		if (!entry->dropped && is_kept(entry->change.kind) &&
 		    !journal->notes[last].inherited)
 			r = own(e, &entry->change, reterr);
 	}

@@ -38,8 +38,45 @@ static bool container_of_value(const struct cl_plan *plan, const struct cl_value
 	       mask_of(plan, value->mask, &ret->cpus);
 }
 
-static bool irq_cpus(const struct cl_plan *plan, const struct cl_value *value,
-		     struct cl_setting *ret)
+static bool number_of(const struct cl_value *value, struct cl_setting *ret)
+{
+	ret->present = true;
+	ret->number = value->number;
+	return value->tag == CL_VALUE_INT;
+}
+
+/* The vCPU of a guest, or of the privileged domain, whose number is 0 and whose uuid is none. */
+static bool vcpu_of(const struct cl_snapshot *now, const struct cl_action *action,
+		    struct cl_change *c)
+{
+	c->kind = CL_CHANGE_VCPU;
+	if (action->kind == CL_ACTION_CPU_PIN || action->kind == CL_ACTION_CPU_RELEASE) {
+		c->vcpu = action->object.cpu;
+		return true;
+	}
+	if (action->object.vcpu.v >= now->n.vcpus)
+		return false;
+	const struct cl_vcpu *vcpu = &now->vcpus[action->object.vcpu.v];
+
+	c->vcpu = vcpu->index;
+	c->domain = now->guests[vcpu->guest.v].id;
+	c->domid = now->guests[vcpu->guest.v].domid;
+	return true;
+}
+
+static bool device_of(const struct cl_snapshot *now, const struct cl_action *action,
+		      struct cl_change *c)
+{
+	c->kind = CL_CHANGE_NIC;
+	if (action->object.nic.v >= now->n.nics)
+		return false;
+	snprintf(c->path, sizeof(c->path), "%s",
+		 cl_snapshot_str(now, now->nics[action->object.nic.v].name));
+	return true;
+}
+
+static bool cpus_of(const struct cl_plan *plan, const struct cl_value *value,
+		    struct cl_setting *ret)
 {
 	ret->present = true;
 	return value->tag == CL_VALUE_MASK && mask_of(plan, value->mask, &ret->cpus);
@@ -80,8 +117,7 @@ enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *
 		c->irq = action->object.irq;
 		if (action->kind == CL_ACTION_IRQ_RELEASE)
 			return CL_EXPANDED_DROP;
-		fine = irq_cpus(plan, &action->from, &c->from) &&
-		       irq_cpus(plan, &action->to, &c->to);
+		fine = cpus_of(plan, &action->from, &c->from) && cpus_of(plan, &action->to, &c->to);
 		break;
 	case CL_ACTION_GROUP_CREATE:
 	case CL_ACTION_GROUP_WIDEN:
@@ -91,6 +127,25 @@ enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *
 		fine = cl_group_path(&action->object.group, now, c->path) &&
 		       container_of_value(plan, &action->from, &c->from) &&
 		       container_of_value(plan, &action->to, &c->to);
+		break;
+	case CL_ACTION_CPU_PIN:
+	case CL_ACTION_CPU_RELEASE:
+	case CL_ACTION_VCPU_KEEP:
+	case CL_ACTION_VCPU_RELEASE:
+		fine = vcpu_of(now, action, c);
+		if (fine && cl_action_kind_releases(action->kind))
+			return CL_EXPANDED_DROP;
+		fine = fine && cpus_of(plan, &action->from, &c->from) &&
+		       cpus_of(plan, &action->to, &c->to);
+		break;
+	case CL_ACTION_NAPI_THREAD:
+		fine = device_of(now, action, c) && number_of(&action->from, &c->from) &&
+		       number_of(&action->to, &c->to);
+		break;
+	case CL_ACTION_FENCE:
+		c->kind = CL_CHANGE_FENCE;
+		fine = cl_group_path(&action->object.group, now, c->path) &&
+		       number_of(&action->from, &c->from) && number_of(&action->to, &c->to);
 		break;
 	case CL_ACTION_KIND_COUNT:
 		break;

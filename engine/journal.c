@@ -5,7 +5,7 @@
  * Nothing in it is believed that was not written by us: the file must be ours, each line must carry
  * its checksum, and what it says must be something that closer could have done (cl_change_sound).
  */
-#include "internal.h"
+#include "journal_words.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,140 +35,6 @@ struct parser {
 	const char *wrong; /* what is wrong with the present line */
 };
 
-/* ---- words of a line; *p stands on the next one ---- */
-
-static bool next_word(char **p, char **ret)
-{
-	char *end = *p + strcspn(*p, " ");
-
-	if (end == *p)
-		return false;
-	*ret = *p;
-	if (*end)
-		*end++ = '\0';
-	*p = end;
-	return true;
-}
-
-static bool next_is(char **p, const char *word)
-{
-	char *have;
-
-	return next_word(p, &have) && strcmp(have, word) == 0;
-}
-
-static bool next_number(char **p, uint64_t most, uint64_t *ret)
-{
-	const char *end;
-	char *text;
-
-	return next_word(p, &text) && cl_parse_u64(text, ret, &end) && *end == '\0' && *ret <= most;
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The other direction of the writer's escape; false if it is no such text or too long. */
-static bool next_text(char **p, char *buf, size_t size)
-{
-	size_t at = 0;
-	char *text;
-
-	if (!next_word(p, &text))
-		return false;
-	for (; *text; text++) {
-		char c = *text;
-
-		if (c == '\\') {
-			int high, low;
-
-			if (text[1] != 'x' || (high = hex_digit(text[2])) < 0 ||
-			    (low = hex_digit(text[3])) < 0)
-				return false;
-			c = (char)(high * 16 + low);
-			text += 3;
-			if (c == '\0')
-				return false;
-		}
-		if (at + 1 >= size)
-			return false;
-		buf[at++] = c;
-	}
-	buf[at] = '\0';
-	return true;
-}
-
-static bool next_cpus(char **p, struct cl_cpuset *ret)
-{
-	char *text;
-
-	if (!next_is(p, "cpus") || !next_word(p, &text))
-		return false;
-	if (strcmp(text, "-") == 0) {
-		cl_cpuset_zero(ret);
-		return true;
-	}
-	return cl_cpuset_parse(text, strlen(text), ret) && !cl_cpuset_empty(ret);
-}
-
-static bool next_place(char **p, struct cl_setting *ret)
-{
-	ret->present = true;
-	if (!next_is(p, "cgroup") || !next_text(p, ret->path, sizeof(ret->path)))
-		return false;
-	ret->has_path = strcmp(ret->path, "-") != 0;
-	if (!ret->has_path)
-		ret->path[0] = '\0';
-	return next_cpus(p, &ret->cpus);
-}
-
-/* "absent", or "cpus <list>". */
-static bool next_container(char **p, struct cl_setting *ret)
-{
-	char *look = *p, *text;
-
-	if (strncmp(look, "absent", 6) == 0 && (look[6] == ' ' || look[6] == '\0'))
-		return next_word(p, &text);
-	ret->present = true;
-	return next_cpus(p, &ret->cpus);
-}
-
-static bool next_irq_cpus(char **p, struct cl_setting *ret)
-{
-	ret->present = true;
-	return next_cpus(p, &ret->cpus);
-}
-
-static bool next_object(char **p, struct cl_change *c)
-{
-	uint64_t number;
-	char *kind;
-
-	if (!next_word(p, &kind))
-		return false;
-	if (strcmp(kind, "thread") == 0) {
-		c->kind = CL_CHANGE_THREAD;
-		if (!next_number(p, INT32_MAX, &number) || !next_is(p, "start") ||
-		    !next_number(p, UINT64_MAX, &c->thread.start))
-			return false;
-		c->thread.tid = (int32_t)number;
-		return true;
-	}
-	if (strcmp(kind, "irq") == 0) {
-		c->kind = CL_CHANGE_IRQ;
-		if (!next_number(p, INT32_MAX, &number))
-			return false;
-		c->irq = (uint32_t)number;
-		return true;
-	}
-	c->kind = CL_CHANGE_GROUP;
-	return strcmp(kind, "group") == 0 && next_text(p, c->path, sizeof(c->path));
-}
-
 /* ---- lines ---- */
 
 static struct record *add_record(struct parser *parser)
@@ -193,7 +59,6 @@ static struct record *add_record(struct parser *parser)
 static bool parse_change_words(char *p, struct record *r, uint64_t *ret_id)
 {
 	struct cl_change *c = &r->change;
-	bool (*value)(char **p, struct cl_setting *ret);
 	uint64_t process = 0;
 	char *why;
 
@@ -203,11 +68,8 @@ static bool parse_change_words(char *p, struct record *r, uint64_t *ret_id)
 	    (!next_is(&p, "process") || !next_number(&p, INT32_MAX, &process)))
 		return false;
 	c->process = (int32_t)process;
-	value = c->kind == CL_CHANGE_THREAD ? next_place
-		: c->kind == CL_CHANGE_IRQ  ? next_irq_cpus
-					    : next_container;
-	if (!next_is(&p, "from") || !value(&p, &c->from) || !next_is(&p, "to") ||
-	    !value(&p, &c->to))
+	if (!next_is(&p, "from") || !next_setting(&p, c->kind, &c->from) || !next_is(&p, "to") ||
+	    !next_setting(&p, c->kind, &c->to))
 		return false;
 	if (!next_is(&p, "why") || !next_word(&p, &why) || *p)
 		return false;

@@ -102,6 +102,10 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 		add(t, "absent");
 		return;
 	}
+	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC) {
+		add(t, "number %lld", (long long)s->number);
+		return;
+	}
 	if (kind == CL_CHANGE_THREAD) {
 		add(t, "cgroup ");
 		add_text(t, s->has_path ? s->path : "-");
@@ -114,6 +118,8 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 
 static void add_object(struct text *t, const struct cl_change *c)
 {
+	char uuid[CL_UUID_TEXT];
+
 	switch (c->kind) {
 	case CL_CHANGE_THREAD:
 		add(t, "thread %d start %llu", c->thread.tid, (unsigned long long)c->thread.start);
@@ -123,6 +129,18 @@ static void add_object(struct text *t, const struct cl_change *c)
 		break;
 	case CL_CHANGE_GROUP:
 		add(t, "group ");
+		add_text(t, c->path);
+		break;
+	case CL_CHANGE_FENCE:
+		add(t, "fence ");
+		add_text(t, c->path);
+		break;
+	case CL_CHANGE_VCPU:
+		cl_uuid_format(&c->domain, uuid);
+		add(t, "vcpu %u domain %u uuid %s", c->vcpu, c->domid, uuid);
+		break;
+	case CL_CHANGE_NIC:
+		add(t, "nic ");
 		add_text(t, c->path);
 		break;
 	}

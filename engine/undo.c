@@ -39,7 +39,7 @@ static bool same_exactly(enum cl_change_kind kind, const struct cl_setting *is,
 		return false;
 	if (kind == CL_CHANGE_GROUP && (!is->present || !wanted->present))
 		return is->present == wanted->present;
-	return cl_cpuset_equal(&is->cpus, &wanted->cpus);
+	return is->number == wanted->number && cl_cpuset_equal(&is->cpus, &wanted->cpus);
 }
 
 bool cl_undo_same(enum cl_change_kind kind, const struct cl_setting *is,

@@ -105,6 +105,9 @@ static void ask_can(struct cl_build *build)
 		errno == EROFS ? "/proc/irq is mounted read-only: run closer outside of containers"
 		: errno == ENOENT ? "this kernel has no /proc/irq"
 				  : "no right to write to /proc/irq: run as root");
+	set_can(build, CL_CAN_FENCE, false,
+		"guests' vCPUs are tasks of this kernel, and a fence would keep them out as well");
+	/* PIN, NAPI_THREAD: for hosts to which they apply. */
 }
 
 void cl_build_moves_alone(struct cl_build *build)

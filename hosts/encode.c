@@ -424,11 +424,8 @@ void cl_put_state(struct cl_sink *sink, const struct cl_state *state)
 #undef X
 	put_varint(sink, state->ticks);
 	put_backoff(sink, &state->root);
+	put_backoff(sink, &state->fence);
 	put_backoff(sink, &state->gone);
-	put_varint(sink, state->root.retry_ns);
-	put_varint(sink, state->root.refused);
-	put_varint(sink, state->gone.retry_ns);
-	put_varint(sink, state->gone.refused);
 	put_u64s(sink, state->contributed_ns, CL_COUNT(state->contributed_ns));
 #define X(member, type)                                                                            \
 	for (uint32_t i = 0; i < state->n.member; i++)                                             \
@@ -465,9 +462,12 @@ static const char *state_fault(const struct cl_state *state)
 		if (order > 0 || (order == 0 && v[-1].index >= v->index))
 			return "the state's vCPUs are out of order";
 		if ((v->cpu >= CL_CPUS_MAX && v->cpu != CL_NONE) || v->residency > CL_PPM ||
-		    v->newborn > 1)
+		    v->newborn > 1 || v->foreign > 1)
 			return "a vCPU's state is out of range";
 	}
+	for (uint32_t i = 0; i < state->n.cpus; i++)
+		if (state->cpus[i].foreign > 1)
+			return "a CPU's state is out of range";
 	for (uint32_t i = 0; i < state->n.works; i++) {
 		const struct cl_state_work *w = &state->works[i];
 
@@ -492,11 +492,8 @@ void cl_get_state(struct cl_source *source, struct cl_state *state)
 #undef X
 	state->ticks = get_varint(source);
 	get_backoff(source, &state->root);
+	get_backoff(source, &state->fence);
 	get_backoff(source, &state->gone);
-	state->root.retry_ns = get_varint(source);
-	state->root.refused = get_varint(source);
-	state->gone.retry_ns = get_varint(source);
-	state->gone.refused = get_varint(source);
 	memset(state->contributed_ns, 0, sizeof(state->contributed_ns));
 	get_u64s(source, state->contributed_ns, CL_COUNT(state->contributed_ns));
 #define X(member, type)                                                                            \
@@ -541,33 +538,6 @@ uint64_t cl_plan_digest(const struct cl_plan *plan)
 	XXH64_reset(&hash, 0);
 	cl_put_plan(&sink, plan);
 	return XXH64_digest(&hash);
-}
-
-static bool same_group(const struct cl_group_ref *a, const struct cl_group_ref *b)
-{
-	return a->tag == b->tag && a->seen.v == b->seen.v && a->node.v == b->node.v &&
-	       cl_uuid_compare(&a->guest, &b->guest) == 0;
-}
-
-bool cl_object_same(enum cl_action_kind kind, const struct cl_object *a, const struct cl_object *b)
-{
-	switch (kind) {
-	case CL_ACTION_GROUP_CREATE:
-	case CL_ACTION_GROUP_WIDEN:
-	case CL_ACTION_GROUP_NARROW:
-	case CL_ACTION_GROUP_REMOVE:
-		return same_group(&a->group, &b->group);
-	case CL_ACTION_VCPU_RESTORE:
-	case CL_ACTION_THREAD_PLACE:
-	case CL_ACTION_THREAD_RELEASE:
-		return a->thread.tid == b->thread.tid && a->thread.start == b->thread.start;
-	case CL_ACTION_IRQ_PLACE:
-	case CL_ACTION_IRQ_RELEASE:
-		return a->irq == b->irq;
-	case CL_ACTION_KIND_COUNT:
-		break;
-	}
-	return false;
 }
 
 /* ---- schema ---- */

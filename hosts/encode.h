@@ -19,7 +19,7 @@
 #define CL_RECORD_MAGIC      "closer-recording"
 #define CL_RECORD_MAGIC_LEN  16u
 #define CL_RECORD_START      (CL_RECORD_MAGIC_LEN + 4u) /* where the first frame is */
-#define CL_RECORD_VERSION    2u
+#define CL_RECORD_VERSION    3u
 #define CL_RECORD_WINDOW_LOG 24 /* zstd: how far back into the last tick a tick may refer */
 #define CL_FRAME_BYTES       24u
 #define CL_PAYLOAD_MAX       ((size_t)64 << 20) /* of a frame, packed or not */
@@ -135,8 +135,5 @@ void cl_get_state(struct cl_source *source, struct cl_state *state);
 void cl_get_edit(struct cl_source *source, struct cl_record_edit *ret_edit);
 void cl_get_outcome(struct cl_source *source, struct cl_record_outcome *ret_outcome);
 void cl_get_snapshot(struct cl_source *source, struct cl_snapshot *snap);
-
-/* Are these the same object of the same host? Compares what the kind of action uses. */
-bool cl_object_same(enum cl_action_kind kind, const struct cl_object *a, const struct cl_object *b);
 
 #endif

@@ -22,10 +22,10 @@
 	F(u32, core) \
 	F(u64, busy_ns) \
 	F(u64, irq_ns) F(u64, idle_ns) F(u64, steal_ns) F(u64, main_ns) F(u64, kernel_ns) \
-	F(u64, overhead_ns)
+	F(u64, overhead_ns) F(u32, pcpu) F(ix, pins)
 #define FIELDS_nodes(F)  F(u64, mem_total_bytes) F(u64, mem_free_bytes) F(u32s, distance)
 #define FIELDS_masks(F)  F(cpuset, set) F(derived, hash)
-#define FIELDS_groups(F) F(text, path) F(ix, cpus) F(bool, ours) F(uuid, guest)
+#define FIELDS_groups(F) F(text, path) F(ix, cpus) F(bool, ours) F(bool, fenced) F(uuid, guest)
 #define FIELDS_guests(F) \
 	F(uuid, id) \
 	F(text, name) \
@@ -33,12 +33,13 @@
 	F(u64, home) \
 	F(ix, home_most) \
 	F(u64, reaped_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) \
-	F(time, read_ns) F(u32, vcpu_first) F(u32, vcpu_count) F(u32, work_first) \
+	F(time, read_ns) F(u32, domid) F(u32, vcpu_first) F(u32, vcpu_count) F(u32, work_first) \
 	F(u32, work_count) F(bool, described)
 #define FIELDS_vcpus(F) \
 	F(ix, guest) \
 	F(u32, index) \
-	F(tid, thread) F(ix, cpu) F(ix, mask) F(ix, group) F(u64, cpu_ns) F(u64, wait_ns)
+	F(tid, thread) F(ix, cpu) F(ix, mask) F(ix, pcpus) F(ix, group) F(u64, cpu_ns) \
+	F(u64, wait_ns)
 #define FIELDS_works(F) \
 	F(ix, guest) \
 	F(kind, kind) \
@@ -50,7 +51,7 @@
 #define FIELDS_runs(F) F(ix, work) F(ix, cpu) F(u64, ns)
 #define FIELDS_nics(F) \
 	F(ix, guest) \
-	F(text, name) F(u64, rx_packets) F(u64, rx_bytes) F(u64, tx_packets) F(u64, tx_bytes)
+	F(text, name) F(u32, threaded) F(u64, rx_packets) F(u64, rx_bytes) F(u64, tx_packets) F(u64, tx_bytes)
 #define FIELDS_disks(F) \
 	F(ix, guest) F(text, name) F(u64, rd_ops) F(u64, rd_bytes) F(u64, wr_ops) F(u64, wr_bytes)
 #define FIELDS_irqs(F) \
@@ -59,18 +60,23 @@
 
 /* Its own members, less memory and counts, which are written by hand. */
 #define FIELDS_snapshot(F) \
-	F(times, part_ns) F(u32, can) F(texts, why_not) F(bool, guests_outside) F(ix, allowed)
+	F(times, part_ns) F(u32, can) F(texts, why_not) F(bool, guests_outside) F(ix, allowed) \
+	F(ix, pool)
 
 /* ---- state: its arrays, X(member, type) ---- */
 #define STATE_ARRAYS(X) \
 	X(guests, struct cl_state_guest) \
-	X(vcpus, struct cl_state_vcpu) X(works, struct cl_state_work) X(irqs, struct cl_state_irq)
+	X(vcpus, struct cl_state_vcpu) \
+	X(works, struct cl_state_work) X(irqs, struct cl_state_irq) X(cpus, struct cl_state_cpu)
 #define FIELDS_backoff(F)      F(u64, retry_ns) F(u64, refused)
-#define FIELDS_state_guests(F) F(uuid, id) F(backoff, groups) F(u64, seen_ns) F(u64s, given)
+#define FIELDS_state_guests(F) \
+	F(uuid, id) F(backoff, groups) F(backoff, nics) F(u64, seen_ns) F(u64s, given)
 #define FIELDS_state_vcpus(F) \
 	F(uuid, guest) \
 	F(u32, index) \
-	F(u32, cpu) F(u64, residency) F(u64, load) F(u64, retry_ns) F(u32, refused) F(u32, newborn)
+	F(u32, cpu) F(u64, residency) F(u64, load) F(u64, retry_ns) F(u32, refused) F(u32, newborn) \
+	F(u64, pcpus_hash) F(u32, foreign) F(u32, pad)
+#define FIELDS_state_cpus(F) F(backoff, pin) F(u64, pins_hash) F(u64, foreign)
 #define FIELDS_state_works(F) \
 	F(uuid, guest) \
 	F(tid, thread) \
@@ -88,7 +94,9 @@
 #define FIELDS_why(F)       F(enum, code) F(u64s, number)
 #define FIELDS_group_ref(F) F(tag, tag) F(ix, seen) F(uuid, guest) F(ix, node)
 #define FIELDS_value(F)     F(enum, tag) F(i64, number) F(ix, mask) F(group_ref, group)
-#define FIELDS_object(F)    F(tid, thread) F(u32, irq) F(group_ref, group) F(ix, vcpu) F(ix, guest)
+#define FIELDS_object(F) \
+	F(tid, thread) \
+	F(u32, irq) F(group_ref, group) F(u32, cpu) F(ix, nic) F(ix, vcpu) F(ix, guest)
 #define FIELDS_action(F) \
 	F(action, kind) \
 	F(object, object) F(value, from) F(value, to) F(why, why) F(bool, possible) F(bool, first)

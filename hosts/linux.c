@@ -60,6 +60,11 @@ bool cl_linux_equal(enum cl_change_kind kind, const struct cl_setting *is,
 	case CL_CHANGE_GROUP:
 		return is->present == wanted->present &&
 		       (!is->present || same_cpus(&is->cpus, &wanted->cpus));
+	case CL_CHANGE_VCPU: /* physical CPUs: which are online dom0 does not know */
+		return cl_cpuset_equal(&is->cpus, &wanted->cpus);
+	case CL_CHANGE_FENCE:
+	case CL_CHANGE_NIC:
+		return is->number == wanted->number;
 	}
 	return false;
 }
@@ -416,6 +421,12 @@ static int group_apply(const struct cl_cgroup *cgroup, const struct cl_change *c
 	return cl_cgroup_set_cpus(cgroup, change->path, &to->cpus, reterr);
 }
 
+static int fail_kind(const struct cl_change *change, struct cl_error *reterr)
+{
+	return cl_fail(reterr, EOPNOTSUPP, "a change of kind %d is not one of Linux alone",
+		       (int)change->kind);
+}
+
 int cl_linux_read(const struct cl_cgroup *cgroup, const struct cl_change *change,
 		  struct cl_setting *ret_setting, struct cl_error *reterr)
 {
@@ -437,6 +448,8 @@ int cl_linux_read(const struct cl_cgroup *cgroup, const struct cl_change *change
 			is = is_ours(change->to.path) ? change->to : change->from;
 	} else if (change->kind == CL_CHANGE_IRQ) {
 		r = irq_read(change->irq, &is, reterr);
+	} else if (change->kind != CL_CHANGE_GROUP) {
+		r = fail_kind(change, reterr);
 	} else {
 		r = group_look(cgroup, change->path, &is, &cut, reterr);
 		if (r == 0 && cut)
@@ -457,6 +470,10 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 		return irq_apply(change, reterr);
 	case CL_CHANGE_GROUP:
 		return group_apply(cgroup, change, reterr);
+	case CL_CHANGE_FENCE:
+	case CL_CHANGE_VCPU:
+	case CL_CHANGE_NIC:
+		break;
 	}
-	return cl_fail(reterr, EINVAL, "unknown kind of change %d", (int)change->kind);
+	return fail_kind(change, reterr);
 }

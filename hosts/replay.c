@@ -36,6 +36,44 @@ void cl_replay_close(struct cl_replay *replay)
 	free(replay);
 }
 
+static bool same_group(const struct cl_group_ref *a, const struct cl_group_ref *b)
+{
+	return a->tag == b->tag && a->seen.v == b->seen.v && a->node.v == b->node.v &&
+	       cl_uuid_compare(&a->guest, &b->guest) == 0;
+}
+
+/* Are these the same object of the same host? Compares what the kind of action uses. */
+static bool same_object(enum cl_action_kind kind, const struct cl_object *a,
+			const struct cl_object *b)
+{
+	switch (kind) {
+	case CL_ACTION_GROUP_CREATE:
+	case CL_ACTION_GROUP_WIDEN:
+	case CL_ACTION_GROUP_NARROW:
+	case CL_ACTION_GROUP_REMOVE:
+	case CL_ACTION_FENCE:
+		return same_group(&a->group, &b->group);
+	case CL_ACTION_VCPU_RESTORE:
+	case CL_ACTION_THREAD_PLACE:
+	case CL_ACTION_THREAD_RELEASE:
+		return a->thread.tid == b->thread.tid && a->thread.start == b->thread.start;
+	case CL_ACTION_IRQ_PLACE:
+	case CL_ACTION_IRQ_RELEASE:
+		return a->irq == b->irq;
+	case CL_ACTION_CPU_PIN:
+	case CL_ACTION_CPU_RELEASE:
+		return a->cpu == b->cpu;
+	case CL_ACTION_VCPU_KEEP:
+	case CL_ACTION_VCPU_RELEASE:
+		return a->vcpu.v == b->vcpu.v;
+	case CL_ACTION_NAPI_THREAD:
+		return a->nic.v == b->nic.v;
+	case CL_ACTION_KIND_COUNT:
+		break;
+	}
+	return false;
+}
+
 static int read_start(struct cl_replay *replay, struct cl_error *reterr)
 {
 	struct cl_reader *reader = &replay->reader;
@@ -113,7 +151,7 @@ static const struct cl_action *action_of(const struct cl_plan *plan,
 
 		if (at < plan->n.actions && plan->actions[at].kind == outcome->kind &&
 		    plan->actions[at].possible &&
-		    cl_object_same(outcome->kind, &plan->actions[at].object, &outcome->object))
+		    same_object(outcome->kind, &plan->actions[at].object, &outcome->object))
 			return &plan->actions[at];
 	}
 	return NULL;

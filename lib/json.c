@@ -92,6 +92,25 @@ static json_t *irq_of(const struct cl_snapshot *snap, uint32_t irq)
 	return complete(o, 2);
 }
 
+static json_t *guest_vcpu_of(const struct cl_snapshot *snap, struct cl_vcpu_ix vcpu)
+{
+	json_t *o = json_object();
+
+	SET(o, "vcpu",
+	    vcpu.v < snap->n.vcpus ? json_integer((json_int_t)snap->vcpus[vcpu.v].index)
+				   : json_null());
+	return complete(o, 1);
+}
+
+static json_t *device_of(const struct cl_snapshot *snap, struct cl_nic_ix nic)
+{
+	json_t *o = json_object();
+
+	SET(o, "device",
+	    nic.v < snap->n.nics ? text_of(snap, snap->nics[nic.v].name) : json_null());
+	return complete(o, 1);
+}
+
 static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action *action)
 {
 	json_t *o;
@@ -101,9 +120,20 @@ static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action 
 	case CL_ACTION_GROUP_WIDEN:
 	case CL_ACTION_GROUP_NARROW:
 	case CL_ACTION_GROUP_REMOVE:
+	case CL_ACTION_FENCE:
 		o = json_object();
 		SET(o, "cgroup", path_of(snap, &action->object.group));
 		return complete(o, 1);
+	case CL_ACTION_CPU_PIN:
+	case CL_ACTION_CPU_RELEASE:
+		o = json_object();
+		SET(o, "cpu", json_integer((json_int_t)action->object.cpu));
+		return complete(o, 1);
+	case CL_ACTION_VCPU_KEEP:
+	case CL_ACTION_VCPU_RELEASE:
+		return guest_vcpu_of(snap, action->object.vcpu);
+	case CL_ACTION_NAPI_THREAD:
+		return device_of(snap, action->object.nic);
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:
 	case CL_ACTION_THREAD_RELEASE:

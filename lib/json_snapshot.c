@@ -20,7 +20,9 @@ static json_t *cpu_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "main_ns", number(cpu->main_ns));
 	SET(o, "kernel_ns", number(cpu->kernel_ns));
 	SET(o, "overhead_ns", number(cpu->overhead_ns));
-	return complete(o, 11);
+	SET(o, "pcpu", index_of(cpu->pcpu));
+	SET(o, "pins", mask_of(snap, cpu->pins));
+	return complete(o, 13);
 }
 
 static json_t *node_of(const struct cl_snapshot *snap, uint32_t i)
@@ -45,7 +47,8 @@ static json_t *seen_group_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "path", text_of(snap, group->path));
 	SET(o, "cpus", mask_of(snap, group->cpus));
 	SET(o, "ours", json_boolean(group->ours));
-	return complete(o, 3);
+	SET(o, "fenced", json_boolean(group->fenced));
+	return complete(o, 4);
 }
 
 static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
@@ -57,6 +60,7 @@ static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "name", text_of(snap, guest->name));
 	SET(o, "pid",
 	    guest->process.tid ? json_integer((json_int_t)guest->process.tid) : json_null());
+	SET(o, "domid", index_of(guest->domid));
 	SET(o, "home", nodes_of(guest->home));
 	SET(o, "home_most", index_of(guest->home_most.v));
 	SET(o, "reaped_ns", number(guest->reaped_ns));
@@ -67,7 +71,7 @@ static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "vcpus", json_integer((json_int_t)guest->vcpu_count));
 	SET(o, "works", json_integer((json_int_t)guest->work_count));
 	SET(o, "described", json_boolean(guest->described));
-	return complete(o, 13);
+	return complete(o, 14);
 }
 
 static json_t *vcpu_of(const struct cl_snapshot *snap, uint32_t i)
@@ -80,10 +84,11 @@ static json_t *vcpu_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "tid", vcpu->thread.tid ? json_integer((json_int_t)vcpu->thread.tid) : json_null());
 	SET(o, "cpu", index_of(vcpu->cpu.v));
 	SET(o, "cpus", mask_of(snap, vcpu->mask));
+	SET(o, "pcpus", mask_of(snap, vcpu->pcpus));
 	SET(o, "cgroup", group_of(snap, vcpu->group));
 	SET(o, "cpu_ns", number(vcpu->cpu_ns));
 	SET(o, "wait_ns", number(vcpu->wait_ns));
-	return complete(o, 8);
+	return complete(o, 9);
 }
 
 /* Where work i ran: {"CPU": ns}. runs are sorted by work; *at goes on from work to work. */
@@ -130,11 +135,12 @@ static json_t *nic_of(const struct cl_snapshot *snap, uint32_t i)
 
 	SET(o, "guest", guest_of(snap, nic->guest));
 	SET(o, "name", text_of(snap, nic->name));
+	SET(o, "threaded", nic->threaded <= 1 ? json_boolean(nic->threaded) : json_null());
 	SET(o, "rx_packets", number(nic->rx_packets));
 	SET(o, "rx_bytes", number(nic->rx_bytes));
 	SET(o, "tx_packets", number(nic->tx_packets));
 	SET(o, "tx_bytes", number(nic->tx_bytes));
-	return complete(o, 6);
+	return complete(o, 7);
 }
 
 static json_t *disk_of(const struct cl_snapshot *snap, uint32_t i)
@@ -212,6 +218,7 @@ json_t *cl_json_snapshot(const struct cl_snapshot *snap)
 	SET(o, "parts", parts_of(snap));
 	SET(o, "can", cans_of(snap));
 	SET(o, "allowed", mask_of(snap, snap->allowed));
+	SET(o, "pool", mask_of(snap, snap->pool));
 	SET(o, "dropped", dropped_of(snap));
 #define LIST(key, array, make)                                                                     \
 	do {                                                                                       \
@@ -232,5 +239,5 @@ json_t *cl_json_snapshot(const struct cl_snapshot *snap)
 	LIST("disks", disks, disk_of);
 	LIST("irqs", irqs, irq_facts_of);
 #undef LIST
-	return complete(o, 14);
+	return complete(o, 15);
 }

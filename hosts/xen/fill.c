@@ -31,8 +31,9 @@ static void read_dom0(struct cl_xen *xen)
 	}
 }
 
-static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_cpu *cpu)
+static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_snapshot *snap)
 {
+	struct cl_cpu *cpu = &snap->cpus[v];
 	const struct cl_hyper_machine *machine = &xen->machine;
 	bool pinned = cl_cpuset_count(&xen->dom0_pins[v]) == 1;
 	uint32_t pcpu = pinned ? cl_cpuset_next(&xen->dom0_pins[v], 0) : xen->dom0_at[v];
@@ -43,6 +44,8 @@ static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_cpu *c
 	cpu->node.v = CL_NONE;
 	/* One that moves about shares its core with nobody for long. */
 	cpu->core = CL_CPUS_MAX << 16 | v;
+	cpu->pcpu = pcpu;
+	cpu->pins = cl_snapshot_mask(snap, &xen->dom0_pins[v]);
 	if (!cl_threads_overhead(xen->threads, v, &cpu->overhead_ns))
 		cpu->overhead_ns = CL_UNKNOWN;
 	if (v < xen->dom0_vcpus && cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0)
@@ -74,7 +77,7 @@ static void fill_machine(struct cl_xen *xen, struct cl_snapshot *snap)
 	for (uint32_t p = 0; p < CL_CPUS_MAX; p++)
 		xen->cpu_of[p] = CL_NONE;
 	for (uint32_t v = 0; v < own; v++) {
-		fill_dom0_cpu(xen, v, &snap->cpus[v]);
+		fill_dom0_cpu(xen, v, snap);
 		if (!snap->cpus[v].online || cl_cpuset_count(&xen->dom0_pins[v]) != 1)
 			continue;
 		uint32_t pcpu = cl_cpuset_next(&xen->dom0_pins[v], 0);
@@ -91,6 +94,7 @@ static void fill_machine(struct cl_xen *xen, struct cl_snapshot *snap)
 			continue;
 		xen->cpu_of[p] = (uint32_t)(cpu - snap->cpus);
 		cpu->online = true;
+		cpu->pcpu = p;
 		cpu->core = machine->pcpus[p].core;
 		if (machine->pcpus[p].node < snap->n.nodes)
 			cpu->node.v = machine->pcpus[p].node;
@@ -124,6 +128,7 @@ static void add_vcpus(struct cl_xen *xen, const struct cl_xen_guest *guest,
 		vcpu->cpu_ns = is.cpu_ns;
 		if (cl_hyper_vcpu_cpus(xen->hyper, guest->domain.domid, v, &pcpus) < 0)
 			continue;
+		vcpu->pcpus = cl_snapshot_mask(snap, &pcpus);
 		cl_cpuset_zero(&cpus);
 		for (uint32_t p = cl_cpuset_next(&pcpus, 0); p != CL_NONE;
 		     p = cl_cpuset_next(&pcpus, p + 1))
@@ -187,6 +192,7 @@ static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_
 	out->id = guest->id;
 	out->name = cl_snapshot_text(snap, guest->name);
 	out->process = (struct cl_tid){ 0, 0 };
+	out->domid = guest->domain.domid;
 	/* Affinity to all nodes is what a guest has that nobody placed: nothing is known then. */
 	out->home = (guest->home & all) == all && snap->n.nodes > 1 ? 0 : guest->home & all;
 	if (out->home && !(out->home & (out->home - 1)))

@@ -48,6 +48,9 @@ struct cl_vcpu_ix {
 struct cl_work_ix {
 	uint32_t v;
 };
+struct cl_nic_ix {
+	uint32_t v;
+};
 
 /* A guest's identity: RFC 4122 bytes. Names, pids and domids are only where it is now. */
 struct cl_uuid {

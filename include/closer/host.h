@@ -23,6 +23,9 @@ enum cl_change_kind {
 			     directions */
 	CL_CHANGE_IRQ,    /* smp_affinity of an interrupt */
 	CL_CHANGE_GROUP,  /* a container: absent, or present with these CPUs */
+	CL_CHANGE_FENCE,  /* a container is a partition of its own (1) or a plain member (0) */
+	CL_CHANGE_VCPU,   /* physical CPUs that a domain's vCPU may be on (hard affinity) */
+	CL_CHANGE_NIC,    /* a network device's NAPI runs in threads (1) or in softirqs (0) */
 };
 
 struct cl_setting {
@@ -30,7 +33,8 @@ struct cl_setting {
 	bool has_path;          /* THREAD: path is part of it */
 	char path[CL_PATH_MAX]; /* cgroup path inside its hierarchy (v1: cpuset's; v2: the unified
 				   one) */
-	struct cl_cpuset cpus;
+	struct cl_cpuset cpus;  /* THREAD, IRQ, GROUP, VCPU */
+	int64_t number;         /* FENCE, NIC */
 };
 
 struct cl_change {
@@ -39,7 +43,10 @@ struct cl_change {
 	int32_t process;      /* THREAD: its process (tgid), for finding what it gave birth to; 0 =
 				 itself */
 	uint32_t irq;         /* IRQ */
-	char path[CL_PATH_MAX]; /* GROUP */
+	char path[CL_PATH_MAX]; /* GROUP, FENCE; NIC: the device's name */
+	struct cl_uuid domain;  /* VCPU; all zero: the privileged domain itself */
+	uint32_t domid;         /* VCPU: its number then; another domain may have it by now */
+	uint32_t vcpu;          /* VCPU */
 	struct cl_setting from, to;
 };
 

@@ -20,6 +20,10 @@
 	X(stale, NS, 3000000000, 100000000, 600000000000, "what was read longer ago than this is not acted on") \
 	X(containers, BOOL, 1, 0, 1, "move work into cgroups closer/<uuid> where the host can") \
 	X(irqs, BOOL, 1, 0, 1, "place guests' interrupts") \
+	X(pin, BOOL, 1, 0, 1, "pin the privileged domain's vCPUs one to one to physical CPUs") \
+	X(fence, BOOL, 1, 0, 1, "keep all other tasks off the secondary CPUs where the host can") \
+	X(main_exclusive, BOOL, 0, 0, 1, "keep guests' vCPUs off the main container's CPUs") \
+	X(napi_threads, BOOL, 0, 0, 1, "run what guests send in kernel threads, not in softirqs") \
 	X(place_floor, PPM, 1000, 0, 1000000, "work that uses less of a CPU is placed once and then left where it is") \
 	X(follow_cpu, PPM, 900000, 0, 1000000, "residency of a vCPU from which its work follows it to one CPU") \
 	X(follow_set, PPM, 500000, 0, 1000000, "residency from which its work follows the guest's CPUs; below: its home") \

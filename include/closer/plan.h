@@ -30,13 +30,19 @@ enum cl_phase {
 /* clang-format off */
 #define CL_ACTION_KINDS(X) \
 	X(GROUP_CREATE, "create-container", CL_PHASE_CREATE, "make a cgroup and set its CPUs") \
+	X(CPU_PIN, "pin-cpu", CL_PHASE_ENABLE, "pin a vCPU of the privileged domain to one physical CPU") \
+	X(VCPU_KEEP, "keep-vcpu", CL_PHASE_ENABLE, "keep a guest's vCPU off the main container's physical CPUs") \
+	X(NAPI_THREAD, "thread-napi", CL_PHASE_ENABLE, "run a network device's NAPI in threads") \
 	X(GROUP_WIDEN, "widen-container", CL_PHASE_WIDEN, "give a container of ours CPUs that it did not have") \
 	X(VCPU_RESTORE, "restore-vcpu", CL_PHASE_WIDEN, "give a vCPU thread born of placed work its default mask and group back") \
 	X(THREAD_PLACE, "place-thread", CL_PHASE_PLACE, "set a thread's cgroup, then its mask") \
 	X(IRQ_PLACE, "place-interrupt", CL_PHASE_PLACE, "set an interrupt's CPUs") \
 	X(GROUP_NARROW, "narrow-container", CL_PHASE_NARROW, "take CPUs away from a container of ours") \
+	X(FENCE, "fence", CL_PHASE_NARROW, "make the containers a partition of their own: all others leave their CPUs") \
 	X(THREAD_RELEASE, "release-thread", CL_PHASE_REMOVE, "forget what we set: somebody else has changed it; nothing is written") \
 	X(IRQ_RELEASE, "release-interrupt", CL_PHASE_REMOVE, "likewise for an interrupt") \
+	X(CPU_RELEASE, "release-cpu", CL_PHASE_REMOVE, "likewise for a vCPU of the privileged domain") \
+	X(VCPU_RELEASE, "release-vcpu", CL_PHASE_REMOVE, "likewise for a guest's vCPU") \
 	X(GROUP_REMOVE, "remove-container", CL_PHASE_REMOVE, "remove an empty container of a guest that is gone")
 /* clang-format on */
 
@@ -92,6 +98,10 @@ struct cl_value {
 	X(CROWDED, "crowded", "it waited %2:p of the time: given %1:g CPU(s)") \
 	X(OFF_MAIN, "off-main", "where its vCPUs run is not known yet: any of the %1:g secondary CPU(s) of its home") \
 	X(INHERITED, "inherited", "a vCPU born of placed work inherited its mask: back to the default") \
+	X(ONE_TO_ONE, "one-to-one", "vCPU %0:g of the privileged domain on physical CPU %1:g: beside a guest is then a place") \
+	X(EXCLUSIVE, "main-exclusive", "physical CPUs of the main container are kept free of guests (%0:g CPU(s) are left to it)") \
+	X(FENCE, "fence", "the %0:g secondary CPU(s) are for guests' work alone") \
+	X(THREADED, "napi-threads", "asked for: what the guest sends is work of a thread") \
 	X(CONTAINER, "container", "the secondary container of a guest with work to place") \
 	X(GUEST_GONE, "guest-gone", "its guest is gone") \
 	/* left: why nothing was done */ \
@@ -104,6 +114,7 @@ struct cl_value {
 	X(HELD, "held", "was moved %0:t ago: held") \
 	X(BUDGET, "moves-spent", "this plan has its %0:g move(s) already") \
 	X(BACKOFF, "back-off", "was refused %0:g time(s): tried again in %1:t") \
+	X(PINS_FIRST, "pins-first", "%0:g vCPU(s) of the privileged domain move in this plan: placed after that") \
 	X(CANNOT, "not-possible", "the host cannot do this here")
 /* clang-format on */
 
@@ -123,7 +134,9 @@ struct cl_object {                 /* one of them, by the action's kind */
 	struct cl_tid thread;      /* THREAD_*, VCPU_RESTORE */
 	uint32_t irq;              /* IRQ_* */
 	struct cl_group_ref group; /* GROUP_* */
-	struct cl_vcpu_ix vcpu;    /* VCPU_RESTORE */
+	uint32_t cpu;              /* CPU_*: the privileged domain's vCPU, by its number */
+	struct cl_nic_ix nic;      /* NAPI_THREAD */
+	struct cl_vcpu_ix vcpu;    /* VCPU_* */
 	struct cl_guest_ix guest;  /* whose it is, or CL_NONE */
 };
 
@@ -213,6 +226,8 @@ const struct cl_cpuset *cl_plan_set(const struct cl_plan *plan, struct cl_mask_i
 uint32_t cl_plan_changes(const struct cl_plan *plan);
 const char *cl_action_kind_name(enum cl_action_kind kind);
 enum cl_phase cl_action_kind_phase(enum cl_action_kind kind);
+/* The journal forgets the object; nothing is written to it. */
+bool cl_action_kind_releases(enum cl_action_kind kind);
 const char *cl_reason_name(enum cl_reason reason);
 const char *cl_reason_text(enum cl_reason reason); /* the template; cli/ fills it */
 

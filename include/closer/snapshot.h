@@ -51,7 +51,7 @@ enum cl_work_kind {
 };
 
 /* What can be done here: X(ID, name, what is lost without it). A cleared bit has a reason in
- * why_not. */
+ * why_not; if that is empty it does not apply to this kind of host. */
 /* clang-format off */
 #define CL_CANS(X) \
 	X(MASK, "thread-mask", "no thread can be placed") \
@@ -60,7 +60,10 @@ enum cl_work_kind {
 	X(RUNS, "exact-runs", "where work ran is estimated from the CPU that it was seen on last") \
 	X(CLASSES, "main-time", "the main container's time is not measured and stays unattributed") \
 	X(CLOCK, "true-clock", "times are scaled to what the hypervisor counted, and estimates") \
-	X(MEMORY_NODES, "memory-nodes", "a guest's home is taken to be every node")
+	X(MEMORY_NODES, "memory-nodes", "a guest's home is taken to be every node") \
+	X(PIN, "vcpu-pin", "virtual CPUs stay where the hypervisor puts them") \
+	X(FENCE, "fence", "other tasks may run on the secondary CPUs") \
+	X(NAPI_THREAD, "napi-thread", "packets that guests send are work of interrupts, not of threads")
 /* clang-format on */
 
 enum cl_can {
@@ -129,6 +132,13 @@ struct cl_cpu { /* index = CPU number as the kernel has it; holes are offline */
 	uint64_t kernel_ns; /* kernel threads that are nobody's, likewise */
 	/* Nobody's: ticks, IPIs, idle entry and exit; CL_UNKNOWN where it is not told apart. */
 	uint64_t overhead_ns;
+	/*
+	 * Where the privileged side is a domain itself, so that this is a virtual CPU of it: the
+	 * physical CPU that it is on, and those that it may be on, by the hypervisor's numbers.
+	 * Else CL_NONE.
+	 */
+	uint32_t pcpu;
+	struct cl_mask_ix pins;
 };
 
 struct cl_node {
@@ -147,6 +157,7 @@ struct cl_group {
 	struct cl_text path;    /* inside its hierarchy, "/" first */
 	struct cl_mask_ix cpus; /* effective CPUs: the mask that a thread in it has by default */
 	bool ours;              /* below closer/ */
+	bool fenced;            /* a partition of its own: nobody else's tasks run on its CPUs */
 	struct cl_uuid guest;   /* if ours and a guest's; else all zero */
 };
 
@@ -165,6 +176,7 @@ struct cl_guest {
 	uint64_t mem_max_bytes; /* what it was given at most */
 	uint64_t balloon_bytes; /* what its balloon leaves it now, or CL_UNKNOWN */
 	uint64_t read_ns;       /* when its description was read: an older one is stale */
+	uint32_t domid;         /* the hypervisor's number for it now, or CL_NONE */
 	uint32_t vcpu_first, vcpu_count;
 	uint32_t work_first, work_count;
 	bool described; /* false: its monitor was busy or taken; kinds come from thread names */
@@ -176,6 +188,7 @@ struct cl_vcpu {
 	struct cl_tid thread; /* on KVM; tid 0 elsewhere */
 	struct cl_cpu_ix cpu; /* where it was last seen */
 	struct cl_mask_ix mask;
+	struct cl_mask_ix pcpus; /* physical CPUs that it may be on (cl_cpu.pins), or CL_NONE */
 	struct cl_group_ix group;
 	uint64_t cpu_ns;
 	uint64_t wait_ns; /* runnable, not running; CL_UNKNOWN where not read */
@@ -205,7 +218,8 @@ struct cl_run {
 
 struct cl_nic {
 	struct cl_guest_ix guest;
-	struct cl_text name;           /* the tap device on the host */
+	struct cl_text name; /* the tap or vif device on the host */
+	uint32_t threaded;   /* 1: its NAPI runs in threads, 0: in softirqs, CL_NONE: not known */
 	uint64_t rx_packets, rx_bytes; /* the host's view: rx is what the guest sent */
 	uint64_t tx_packets, tx_bytes;
 };
@@ -235,6 +249,9 @@ struct cl_snapshot {
 	 * domain's. */
 	bool guests_outside;
 	struct cl_mask_ix allowed; /* CPUs that work may be given at all (online, in our cpuset) */
+	/* Physical CPUs that the privileged domain's vCPUs may be given: its cpupool's. CL_NONE: it
+	 * is no domain. */
+	struct cl_mask_ix pool;
 	struct cl_limits cap, n, dropped;
 #define X(member, type) type *member;
 	CL_ARRAYS(X)

@@ -25,6 +25,7 @@ struct cl_backoff {
 struct cl_state_guest {
 	struct cl_uuid id;
 	struct cl_backoff groups; /* of its containers */
+	struct cl_backoff nics;   /* of threading its network devices' NAPI */
 	uint64_t seen_ns;         /* first seen */
 	/* Hashes of the masks that closer last gave to threads of it: a newborn with one inherited
 	 * it. */
@@ -40,7 +41,17 @@ struct cl_state_vcpu {
 	uint64_t load;      /* ppm of a CPU, smoothed */
 	uint64_t retry_ns;  /* not before, after a refusal */
 	uint32_t refused;
-	uint32_t newborn; /* 1 until it was first looked at by place */
+	uint32_t newborn;    /* 1 until it was first looked at by place */
+	uint64_t pcpus_hash; /* physical CPUs that closer last gave it, 0 = none */
+	uint32_t foreign;    /* 1: these are somebody's by now */
+	uint32_t pad;
+};
+
+/* A vCPU of the privileged domain; index = its number. */
+struct cl_state_cpu {
+	struct cl_backoff pin;
+	uint64_t pins_hash; /* what closer last set, 0 = nothing */
+	uint64_t foreign;   /* 1: somebody's */
 };
 
 struct cl_state_work {
@@ -72,14 +83,16 @@ struct cl_state_irq {
 };
 
 struct cl_state {
-	struct cl_limits cap; /* guests, vcpus, works, irqs count; n likewise */
+	struct cl_limits cap; /* guests, vcpus, works, irqs, cpus count; n likewise */
 	struct cl_limits n;
 	struct cl_state_guest *guests, *guests_next; /* current, and the one being built */
 	struct cl_state_vcpu *vcpus, *vcpus_next;
 	struct cl_state_work *works, *works_next;
 	struct cl_state_irq *irqs, *irqs_next;
+	struct cl_state_cpu *cpus;
 	uint64_t contributed_ns[CL_CPUS_MAX]; /* outside I/O that each CPU has run: rule 3 */
 	struct cl_backoff root;               /* of /closer itself */
+	struct cl_backoff fence;              /* of making it a partition */
 	struct cl_backoff gone;               /* of removing containers whose guest is gone */
 	uint64_t ticks;
 };

@@ -338,6 +338,12 @@ static inline void scene_apply(struct scene_world *world, const struct cl_plan *
 		world->irqs[world->irq_count++].mask = *cl_plan_set(plan, action->to.mask);
 		break;
 	case CL_ACTION_VCPU_RESTORE: /* no scene has a vCPU that is born later */
+	case CL_ACTION_CPU_PIN:
+	case CL_ACTION_CPU_RELEASE:
+	case CL_ACTION_VCPU_KEEP:
+	case CL_ACTION_VCPU_RELEASE:
+	case CL_ACTION_FENCE:
+	case CL_ACTION_NAPI_THREAD:
 	case CL_ACTION_THREAD_RELEASE:
 	case CL_ACTION_IRQ_RELEASE:
 	case CL_ACTION_KIND_COUNT:

@@ -37,6 +37,7 @@ static struct cl_snapshot *stamped(uint8_t padding, uint64_t seed)
 	stamp(&snap->can, sizeof(snap->can), &seed);
 	stamp(snap->why_not, sizeof(snap->why_not), &seed);
 	stamp(&snap->allowed, sizeof(snap->allowed), &seed);
+	stamp(&snap->pool, sizeof(snap->pool), &seed);
 	stamp(&snap->dropped, sizeof(snap->dropped), &seed);
 	cl_snapshot_text(snap, "some");
 	cl_snapshot_text(snap, "text");
@@ -72,20 +73,22 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 		STAMP(c->node), STAMP(c->core), STAMP(c->busy_ns), STAMP(c->irq_ns),
 			STAMP(c->idle_ns);
 		STAMP(c->steal_ns), STAMP(c->main_ns), STAMP(c->kernel_ns), STAMP(c->overhead_ns);
+		STAMP(c->pcpu), STAMP(c->pins);
 		STAMP(n->mem_total_bytes), STAMP(n->mem_free_bytes), STAMP(n->distance);
 		STAMP(p->path), STAMP(p->cpus), STAMP(p->guest);
-		p->ours = i & 1;
+		p->ours = p->fenced = i & 1;
 		STAMP(g->id), STAMP(g->name), STAMP(g->process.tid), STAMP(g->process.start),
 			STAMP(g->home);
 		STAMP(g->home_most), STAMP(g->reaped_ns), STAMP(g->mem_bytes),
 			STAMP(g->mem_max_bytes);
 		STAMP(g->balloon_bytes), STAMP(g->read_ns), STAMP(g->vcpu_first),
 			STAMP(g->vcpu_count);
-		STAMP(g->work_first), STAMP(g->work_count);
+		STAMP(g->work_first), STAMP(g->work_count), STAMP(g->domid);
 		g->described = i & 1;
 		STAMP(v->guest), STAMP(v->index), STAMP(v->thread.tid), STAMP(v->thread.start),
 			STAMP(v->cpu);
-		STAMP(v->mask), STAMP(v->group), STAMP(v->cpu_ns), STAMP(v->wait_ns);
+		STAMP(v->mask), STAMP(v->pcpus), STAMP(v->group), STAMP(v->cpu_ns),
+			STAMP(v->wait_ns);
 		STAMP(w->guest), STAMP(w->thread.tid), STAMP(w->thread.start), STAMP(w->queue_vcpu),
 			STAMP(w->cpu);
 		STAMP(w->mask), STAMP(w->group), STAMP(w->cpu_ns), STAMP(w->wait_ns),
@@ -95,8 +98,8 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 		stamp(w->name, sizeof(w->name) - 1 - i, &seed);
 		w->bound = i & 1;
 		STAMP(r->work), STAMP(r->cpu), STAMP(r->ns);
-		STAMP(t->guest), STAMP(t->name), STAMP(t->rx_packets), STAMP(t->rx_bytes),
-			STAMP(t->tx_packets);
+		STAMP(t->guest), STAMP(t->name), STAMP(t->threaded), STAMP(t->rx_packets),
+			STAMP(t->rx_bytes), STAMP(t->tx_packets);
 		STAMP(t->tx_bytes);
 		STAMP(d->guest), STAMP(d->name), STAMP(d->rd_ops), STAMP(d->rd_bytes),
 			STAMP(d->wr_ops);
@@ -135,6 +138,7 @@ static void test_round_trip(void **ctx)
 	assert_int_equal(a->can, b->can);
 	assert_same_bytes(a->why_not, b->why_not, sizeof(a->why_not));
 	assert_int_equal(a->allowed.v, b->allowed.v);
+	assert_int_equal(a->pool.v, b->pool.v);
 	assert_same_bytes(&a->n, &b->n, sizeof(a->n));
 	assert_same_bytes(&a->dropped, &b->dropped, sizeof(a->dropped));
 	assert_same_bytes(a->text, b->text, a->n.text);

@@ -321,6 +321,12 @@ void world_apply(struct world *w)
 		case CL_ACTION_IRQ_PLACE:
 		case CL_ACTION_IRQ_RELEASE:
 		case CL_ACTION_THREAD_RELEASE:
+		case CL_ACTION_CPU_PIN:
+		case CL_ACTION_CPU_RELEASE:
+		case CL_ACTION_VCPU_KEEP:
+		case CL_ACTION_VCPU_RELEASE:
+		case CL_ACTION_FENCE:
+		case CL_ACTION_NAPI_THREAD:
 		case CL_ACTION_KIND_COUNT:
 			continue;
 		}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Words of a journal's line. */
+#include "journal_words.h"
+
+#include <string.h>
+
+bool next_word(char **p, char **ret)
+{
+	char *end = *p + strcspn(*p, " ");
+
+	if (end == *p)
+		return false;
+	*ret = *p;
+	if (*end)
+		*end++ = '\0';
+	*p = end;
+	return true;
+}
+
+bool next_is(char **p, const char *word)
+{
+	char *have;
+
+	return next_word(p, &have) && strcmp(have, word) == 0;
+}
+
+bool next_number(char **p, uint64_t most, uint64_t *ret)
+{
+	const char *end;
+	char *text;
+
+	return next_word(p, &text) && cl_parse_u64(text, ret, &end) && *end == '\0' && *ret <= most;
+}
+
+int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The other direction of the writer's escape; false if it is no such text or too long. */
+bool next_text(char **p, char *buf, size_t size)
+{
+	size_t at = 0;
+	char *text;
+
+	if (!next_word(p, &text))
+		return false;
+	for (; *text; text++) {
+		char c = *text;
+
+		if (c == '\\') {
+			int high, low;
+
+			if (text[1] != 'x' || (high = hex_digit(text[2])) < 0 ||
+			    (low = hex_digit(text[3])) < 0)
+				return false;
+			c = (char)(high * 16 + low);
+			text += 3;
+			if (c == '\0')
+				return false;
+		}
+		if (at + 1 >= size)
+			return false;
+		buf[at++] = c;
+	}
+	buf[at] = '\0';
+	return true;
+}
+
+static bool next_cpus(char **p, struct cl_cpuset *ret)
+{
+	char *text;
+
+	if (!next_is(p, "cpus") || !next_word(p, &text))
+		return false;
+	if (strcmp(text, "-") == 0) {
+		cl_cpuset_zero(ret);
+		return true;
+	}
+	return cl_cpuset_parse(text, strlen(text), ret) && !cl_cpuset_empty(ret);
+}
+
+static bool next_place(char **p, struct cl_setting *ret)
+{
+	ret->present = true;
+	if (!next_is(p, "cgroup") || !next_text(p, ret->path, sizeof(ret->path)))
+		return false;
+	ret->has_path = strcmp(ret->path, "-") != 0;
+	if (!ret->has_path)
+		ret->path[0] = '\0';
+	return next_cpus(p, &ret->cpus);
+}
+
+/* "absent", or "cpus <list>". */
+static bool next_container(char **p, struct cl_setting *ret)
+{
+	char *look = *p, *text;
+
+	if (strncmp(look, "absent", 6) == 0 && (look[6] == ' ' || look[6] == '\0'))
+		return next_word(p, &text);
+	ret->present = true;
+	return next_cpus(p, &ret->cpus);
+}
+
+static bool next_plain_cpus(char **p, struct cl_setting *ret)
+{
+	ret->present = true;
+	return next_cpus(p, &ret->cpus);
+}
+
+/* "number <0 or 1>". */
+static bool next_switch(char **p, struct cl_setting *ret)
+{
+	uint64_t number;
+
+	ret->present = true;
+	if (!next_is(p, "number") || !next_number(p, 1, &number))
+		return false;
+	ret->number = (int64_t)number;
+	return true;
+}
+
+static bool next_vcpu(char **p, struct cl_change *c)
+{
+	uint64_t vcpu, domid;
+	char *uuid;
+
+	c->kind = CL_CHANGE_VCPU;
+	if (!next_number(p, CL_CPUS_MAX - 1, &vcpu) || !next_is(p, "domain") ||
+	    !next_number(p, INT32_MAX, &domid) || !next_is(p, "uuid") || !next_word(p, &uuid))
+		return false;
+	c->vcpu = (uint32_t)vcpu;
+	c->domid = (uint32_t)domid;
+	return cl_uuid_parse(uuid, &c->domain);
+}
+
+bool next_object(char **p, struct cl_change *c)
+{
+	uint64_t number;
+	char *kind;
+
+	if (!next_word(p, &kind))
+		return false;
+	if (strcmp(kind, "thread") == 0) {
+		c->kind = CL_CHANGE_THREAD;
+		if (!next_number(p, INT32_MAX, &number) || !next_is(p, "start") ||
+		    !next_number(p, UINT64_MAX, &c->thread.start))
+			return false;
+		c->thread.tid = (int32_t)number;
+		return true;
+	}
+	if (strcmp(kind, "irq") == 0) {
+		c->kind = CL_CHANGE_IRQ;
+		if (!next_number(p, INT32_MAX, &number))
+			return false;
+		c->irq = (uint32_t)number;
+		return true;
+	}
+	if (strcmp(kind, "vcpu") == 0)
+		return next_vcpu(p, c);
+	if (strcmp(kind, "fence") == 0)
+		c->kind = CL_CHANGE_FENCE;
+	else if (strcmp(kind, "nic") == 0)
+		c->kind = CL_CHANGE_NIC;
+	else if (strcmp(kind, "group") == 0)
+		c->kind = CL_CHANGE_GROUP;
+	else
+		return false;
+	return next_text(p, c->path, sizeof(c->path));
+}
+
+bool next_setting(char **p, enum cl_change_kind kind, struct cl_setting *ret)
+{
+	static bool (*const values[])(char **p, struct cl_setting *ret) = {
+		[CL_CHANGE_THREAD] = next_place,    [CL_CHANGE_IRQ] = next_plain_cpus,
+		[CL_CHANGE_GROUP] = next_container, [CL_CHANGE_FENCE] = next_switch,
+		[CL_CHANGE_VCPU] = next_plain_cpus, [CL_CHANGE_NIC] = next_switch,
+	};
+
+	return values[kind](p, ret);
+}
