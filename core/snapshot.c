@@ -19,6 +19,7 @@ const struct cl_limits cl_limits_default = {
 	.nics = 16384,
 	.disks = 16384,
 	.irqs = 8192,
+	.pools = 256,
 	.text = 4u << 20,
 };
 
@@ -34,6 +35,7 @@ const struct cl_limits cl_limits_small = {
 	.nics = 128,
 	.disks = 128,
 	.irqs = 128,
+	.pools = 8,
 	.text = 64u << 10,
 };
 
@@ -161,13 +163,15 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 #define DEFAULT_guests                                                                             \
 	{                                                                                          \
 		.home_most = { CL_NONE }, .mem_bytes = CL_UNKNOWN, .mem_max_bytes = CL_UNKNOWN,    \
-		.balloon_bytes = CL_UNKNOWN, .domid = CL_NONE                                      \
+		.balloon_bytes = CL_UNKNOWN, .domid = CL_NONE, .pool = CL_NONE, .driver = CL_NONE, \
+		.weight = CL_UNKNOWN, .cap = CL_UNKNOWN, .period_ns = CL_UNKNOWN,                  \
+		.budget_ns = CL_UNKNOWN                                                            \
 	}
 #define DEFAULT_vcpus                                                                              \
 	{                                                                                          \
 		.guest = { CL_NONE }, .cpu = { CL_NONE }, .mask = { CL_NONE },                     \
-		.pcpus = { CL_NONE }, .group = { CL_NONE }, .cpu_ns = CL_UNKNOWN,                  \
-		.wait_ns = CL_UNKNOWN                                                              \
+		.pcpus = { CL_NONE }, .soft = { CL_NONE }, .group = { CL_NONE },                   \
+		.cpu_ns = CL_UNKNOWN, .wait_ns = CL_UNKNOWN                                        \
 	}
 #define DEFAULT_works                                                                              \
 	{                                                                                          \
@@ -193,6 +197,10 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	{                                                                                          \
 		.guest = { CL_NONE }, .mask = { CL_NONE }, .count = CL_UNKNOWN,                    \
 		.cpu = { CL_NONE }, .cpu_ns = CL_UNKNOWN                                           \
+	}
+#define DEFAULT_pools                                                                              \
+	{                                                                                          \
+		.pcpus = { CL_NONE }, .slice_ns = CL_UNKNOWN, .ratelimit_ns = CL_UNKNOWN           \
 	}
 
 #define X(member, type)                                                                            \

@@ -78,6 +78,11 @@ static int compare_irqs(const struct cl_snapshot *snap, uint32_t a, uint32_t b)
 	return compare_u64(snap->irqs[a].number, snap->irqs[b].number);
 }
 
+static int compare_pools(const struct cl_snapshot *snap, uint32_t a, uint32_t b)
+{
+	return compare_u64(snap->pools[a].id, snap->pools[b].id);
+}
+
 /* ---- sorting: heap sort, no memory of its own, O(n log n) whatever the host hands over ---- */
 
 typedef int compare_fn(const struct cl_snapshot *snap, uint32_t a, uint32_t b);
@@ -290,6 +295,7 @@ void cl_snapshot_sort(struct cl_snapshot *snap, uint32_t *scratch)
 	sort_in_place(snap, snap->nics, sizeof(*snap->nics), snap->n.nics, compare_nics);
 	sort_in_place(snap, snap->disks, sizeof(*snap->disks), snap->n.disks, compare_disks);
 	sort_in_place(snap, snap->irqs, sizeof(*snap->irqs), snap->n.irqs, compare_irqs);
+	sort_in_place(snap, snap->pools, sizeof(*snap->pools), snap->n.pools, compare_pools);
 	count_per_guest(snap);
 }
 
@@ -326,6 +332,8 @@ static bool text_holds(const struct cl_snapshot *s)
 		ok = ok && s->disks[i].name.at < s->n.text;
 	for (uint32_t i = 0; i < s->n.irqs; i++)
 		ok = ok && s->irqs[i].name.at < s->n.text;
+	for (uint32_t i = 0; i < s->n.pools; i++)
+		ok = ok && s->pools[i].scheduler.at < s->n.text;
 	for (uint32_t i = 0; i < s->n.works; i++)
 		ok = ok && memchr(s->works[i].name, '\0', sizeof(s->works[i].name));
 	return ok;
@@ -365,7 +373,7 @@ static bool indices_hold(const struct cl_snapshot *s)
 
 		ok = ok && v->guest.v < s->n.guests && within(v->cpu.v, s->n.cpus) &&
 		     within(v->mask.v, s->n.masks) && within(v->pcpus.v, s->n.masks) &&
-		     within(v->group.v, s->n.groups);
+		     within(v->soft.v, s->n.masks) && within(v->group.v, s->n.groups);
 	}
 	for (uint32_t i = 0; i < s->n.works; i++) {
 		const struct cl_work *w = &s->works[i];
@@ -383,6 +391,8 @@ static bool indices_hold(const struct cl_snapshot *s)
 	for (uint32_t i = 0; i < s->n.irqs; i++)
 		ok = ok && within(s->irqs[i].guest.v, s->n.guests) &&
 		     within(s->irqs[i].mask.v, s->n.masks) && within(s->irqs[i].cpu.v, s->n.cpus);
+	for (uint32_t i = 0; i < s->n.pools; i++)
+		ok = ok && within(s->pools[i].pcpus.v, s->n.masks);
 	return ok && guest_indices_hold(s);
 }
 
@@ -402,7 +412,8 @@ static bool order_holds(const struct cl_snapshot *s)
 	       strictly_sorted(s, s->n.works, compare_works) &&
 	       strictly_sorted(s, s->n.runs, compare_runs) &&
 	       is_sorted(s, s->n.nics, compare_nics) && is_sorted(s, s->n.disks, compare_disks) &&
-	       strictly_sorted(s, s->n.irqs, compare_irqs);
+	       strictly_sorted(s, s->n.irqs, compare_irqs) &&
+	       strictly_sorted(s, s->n.pools, compare_pools);
 }
 
 /* An observation that took a minute is no snapshot of one moment. */

@@ -33,12 +33,13 @@
 	F(u64, home) \
 	F(ix, home_most) \
 	F(u64, reaped_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) \
-	F(time, read_ns) F(u32, domid) F(u32, vcpu_first) F(u32, vcpu_count) F(u32, work_first) \
+	F(time, read_ns) F(u32, domid) F(u32, pool) F(u32, driver) F(u64, weight) F(u64, cap) \
+	F(u64, period_ns) F(u64, budget_ns) F(u32, vcpu_first) F(u32, vcpu_count) F(u32, work_first) \
 	F(u32, work_count) F(bool, described)
 #define FIELDS_vcpus(F) \
 	F(ix, guest) \
 	F(u32, index) \
-	F(tid, thread) F(ix, cpu) F(ix, mask) F(ix, pcpus) F(ix, group) F(u64, cpu_ns) \
+	F(tid, thread) F(ix, cpu) F(ix, mask) F(ix, pcpus) F(ix, soft) F(ix, group) F(u64, cpu_ns) \
 	F(u64, wait_ns)
 #define FIELDS_works(F) \
 	F(ix, guest) \
@@ -57,6 +58,8 @@
 #define FIELDS_irqs(F) \
 	F(u32, number) \
 	F(ix, guest) F(text, name) F(ix, mask) F(u64, count) F(ix, cpu) F(u64, cpu_ns)
+#define FIELDS_pools(F) \
+	F(u32, id) F(text, scheduler) F(ix, pcpus) F(u64, slice_ns) F(u64, ratelimit_ns)
 
 /* Its own members, less memory and counts, which are written by hand. */
 #define FIELDS_snapshot(F) \

@@ -61,6 +61,13 @@ static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "pid",
 	    guest->process.tid ? json_integer((json_int_t)guest->process.tid) : json_null());
 	SET(o, "domid", index_of(guest->domid));
+	SET(o, "pool", index_of(guest->pool));
+	SET(o, "driver", index_of(guest->driver));
+	SET(o, "weight", number(guest->weight));
+	SET(o, "cap",
+	    guest->cap == CL_UNKNOWN ? json_null() : json_real(cl_share(guest->cap, CL_PPM)));
+	SET(o, "period_ns", number(guest->period_ns));
+	SET(o, "budget_ns", number(guest->budget_ns));
 	SET(o, "home", nodes_of(guest->home));
 	SET(o, "home_most", index_of(guest->home_most.v));
 	SET(o, "reaped_ns", number(guest->reaped_ns));
@@ -71,7 +78,7 @@ static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "vcpus", json_integer((json_int_t)guest->vcpu_count));
 	SET(o, "works", json_integer((json_int_t)guest->work_count));
 	SET(o, "described", json_boolean(guest->described));
-	return complete(o, 14);
+	return complete(o, 20);
 }
 
 static json_t *vcpu_of(const struct cl_snapshot *snap, uint32_t i)
@@ -85,10 +92,11 @@ static json_t *vcpu_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "cpu", index_of(vcpu->cpu.v));
 	SET(o, "cpus", mask_of(snap, vcpu->mask));
 	SET(o, "pcpus", mask_of(snap, vcpu->pcpus));
+	SET(o, "soft", mask_of(snap, vcpu->soft));
 	SET(o, "cgroup", group_of(snap, vcpu->group));
 	SET(o, "cpu_ns", number(vcpu->cpu_ns));
 	SET(o, "wait_ns", number(vcpu->wait_ns));
-	return complete(o, 9);
+	return complete(o, 10);
 }
 
 /* Where work i ran: {"CPU": ns}. runs are sorted by work; *at goes on from work to work. */
@@ -209,6 +217,19 @@ static json_t *dropped_of(const struct cl_snapshot *snap)
 	return complete(o, n);
 }
 
+static json_t *pool_of(const struct cl_snapshot *snap, uint32_t i)
+{
+	const struct cl_pool *pool = &snap->pools[i];
+	json_t *o = json_object();
+
+	SET(o, "pool", json_integer((json_int_t)pool->id));
+	SET(o, "scheduler", text_of(snap, pool->scheduler));
+	SET(o, "pcpus", mask_of(snap, pool->pcpus));
+	SET(o, "slice_ns", number(pool->slice_ns));
+	SET(o, "ratelimit_ns", number(pool->ratelimit_ns));
+	return complete(o, 5);
+}
+
 json_t *cl_json_snapshot(const struct cl_snapshot *snap)
 {
 	json_t *o = json_object(), *works = json_array();
@@ -238,6 +259,7 @@ json_t *cl_json_snapshot(const struct cl_snapshot *snap)
 	LIST("nics", nics, nic_of);
 	LIST("disks", disks, disk_of);
 	LIST("irqs", irqs, irq_facts_of);
+	LIST("pools", pools, pool_of);
 #undef LIST
-	return complete(o, 15);
+	return complete(o, 16);
 }

@@ -27,7 +27,7 @@ static void check_pins(struct cl_xen *xen, const struct speaker *to)
 	for (uint32_t v = 0; v < xen->dom0_vcpus && v < CL_CPUS_MAX; v++) {
 		struct cl_cpuset pins;
 
-		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &pins) < 0)
+		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &pins, NULL) < 0)
 			continue;
 		if (cl_cpuset_count(&pins) != 1) {
 			first_loose = first_loose == CL_NONE ? v : first_loose;
@@ -62,16 +62,15 @@ static void check_pools(struct cl_xen *xen, const struct speaker *to)
 	uint32_t pool = 0;
 
 	for (uint32_t i = 0; i < POOLS_MAX; i++, pool++) {
-		struct cl_cpuset pcpus;
-		const char *scheduler;
+		struct cl_hyper_pool is;
 		char list[128];
-		uint32_t domains;
 
-		if (cl_hyper_pool(xen->hyper, &pool, &pcpus, &scheduler, &domains) < 0)
+		if (cl_hyper_pool(xen->hyper, pool, &is) < 0)
 			return;
-		cl_cpuset_format(&pcpus, list, sizeof(list));
+		pool = is.id;
+		cl_cpuset_format(&is.pcpus, list, sizeof(list));
 		speak(to, i == 0 ? "ok" : "note", "cpupool %u: CPUs %s, scheduler %s, %u domains%s",
-		      pool, list, scheduler, domains,
+		      pool, list, is.scheduler, is.domains,
 		      pool ? "; dom0 has no CPU there: their work runs on the nearest" : "");
 	}
 }

@@ -24,7 +24,7 @@ static void read_dom0(struct cl_xen *xen)
 		xen->dom0_at[v] = CL_NONE;
 		if (v >= xen->dom0_vcpus)
 			continue;
-		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &xen->dom0_pins[v]) < 0)
+		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &xen->dom0_pins[v], NULL) < 0)
 			cl_cpuset_zero(&xen->dom0_pins[v]);
 		if (cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0 && vcpu.pcpu < CL_CPUS_MAX)
 			xen->dom0_at[v] = vcpu.pcpu;
@@ -112,7 +112,7 @@ static void add_vcpus(struct cl_xen *xen, const struct cl_xen_guest *guest,
 		      struct cl_snapshot *snap)
 {
 	for (uint32_t v = 0; v < guest->domain.vcpu_count; v++) {
-		struct cl_cpuset pcpus, cpus;
+		struct cl_cpuset pcpus, soft, cpus;
 		struct cl_hyper_vcpu is;
 
 		if (cl_hyper_vcpu(xen->hyper, guest->domain.domid, v, &is) < 0 || !is.online)
@@ -126,9 +126,10 @@ static void add_vcpus(struct cl_xen *xen, const struct cl_xen_guest *guest,
 		vcpu->thread = (struct cl_tid){ 0, 0 };
 		vcpu->cpu = cpu_of(xen, is.pcpu);
 		vcpu->cpu_ns = is.cpu_ns;
-		if (cl_hyper_vcpu_cpus(xen->hyper, guest->domain.domid, v, &pcpus) < 0)
+		if (cl_hyper_vcpu_cpus(xen->hyper, guest->domain.domid, v, &pcpus, &soft) < 0)
 			continue;
 		vcpu->pcpus = cl_snapshot_mask(snap, &pcpus);
+		vcpu->soft = cl_snapshot_mask(snap, &soft);
 		cl_cpuset_zero(&cpus);
 		for (uint32_t p = cl_cpuset_next(&pcpus, 0); p != CL_NONE;
 		     p = cl_cpuset_next(&pcpus, p + 1))
@@ -180,6 +181,26 @@ static void add_devices(const struct cl_xen_guest *guest, struct cl_snapshot *sn
 	}
 }
 
+/* A domain whose pool is newer than what is known of pools has its entitlement at the next look. */
+static void add_entitlement(struct cl_xen *xen, const struct cl_xen_guest *guest,
+			    struct cl_guest *out)
+{
+	struct cl_hyper_entitlement is;
+
+	out->pool = guest->domain.cpupool;
+	for (uint32_t i = 0; i < xen->pool_count; i++) {
+		if (xen->pools[i].id != out->pool)
+			continue;
+		if (cl_hyper_entitlement(xen->hyper, guest->domain.domid, xen->pools[i].sched_id,
+					 &is) < 0)
+			return;
+		out->weight = is.weight;
+		out->cap = is.cap_ppm;
+		out->period_ns = is.period_ns;
+		out->budget_ns = is.budget_ns;
+	}
+}
+
 static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_snapshot *snap)
 {
 	uint64_t all = snap->n.nodes < 64 ? (UINT64_C(1) << snap->n.nodes) - 1 : UINT64_MAX;
@@ -193,6 +214,8 @@ static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_
 	out->name = cl_snapshot_text(snap, guest->name);
 	out->process = (struct cl_tid){ 0, 0 };
 	out->domid = guest->domain.domid;
+	out->driver = guest->driver_domid ? guest->driver_domid : CL_NONE;
+	add_entitlement(xen, guest, out);
 	/* Affinity to all nodes is what a guest has that nobody placed: nothing is known then. */
 	out->home = (guest->home & all) == all && snap->n.nodes > 1 ? 0 : guest->home & all;
 	if (out->home && !(out->home & (out->home - 1)))
@@ -248,6 +271,31 @@ static void add_irqs(struct cl_xen *xen, struct cl_snapshot *snap)
 	settle_irqs(xen, snap, first);
 }
 
+static int look_at_machine(struct cl_xen *xen, struct cl_error *reterr)
+{
+	uint32_t next = 0, n = 0;
+
+	for (; n < CL_XEN_POOLS_MAX && cl_hyper_pool(xen->hyper, next, &xen->pools[n]) == 0; n++)
+		next = xen->pools[n].id + 1;
+	xen->pool_count = n;
+	return cl_hyper_machine(xen->hyper, &xen->machine, reterr);
+}
+
+static void fill_pools(const struct cl_xen *xen, struct cl_snapshot *snap)
+{
+	for (uint32_t i = 0; i < xen->pool_count; i++) {
+		struct cl_pool *pool = cl_snapshot_add_pools(snap);
+
+		if (!pool)
+			return;
+		pool->id = xen->pools[i].id;
+		pool->scheduler = cl_snapshot_text(snap, xen->pools[i].scheduler);
+		pool->pcpus = cl_snapshot_mask(snap, &xen->pools[i].pcpus);
+		pool->slice_ns = xen->pools[i].slice_ns;
+		pool->ratelimit_ns = xen->pools[i].ratelimit_ns;
+	}
+}
+
 int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *reterr)
 {
 	uint64_t now_ns = cl_clock_ns();
@@ -257,7 +305,7 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 	snap->taken_ns = now_ns;
 	snap->guests_outside = true;
 	if (!xen->machine_ns || now_ns - xen->machine_ns > MACHINE_NS) {
-		r = cl_hyper_machine(xen->hyper, &xen->machine, reterr);
+		r = look_at_machine(xen, reterr);
 		xen->machine_ns = now_ns;
 	}
 	if (r == 0)
@@ -270,6 +318,7 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 	xen->rescan |= changed;
 	read_dom0(xen);
 	fill_machine(xen, snap);
+	fill_pools(xen, snap);
 	snap->part_ns[CL_PART_CPU] = cl_clock_ns();
 	for (uint32_t i = 0; i < xen->guest_count; i++)
 		add_guest(xen, &xen->guests[i], snap);

@@ -21,6 +21,7 @@
 #define CL_XEN_DEVICES_MAX 64u /* of one guest: its xenstore quota lets it ask for more */
 #define CL_XEN_QUEUES_MAX  64u
 #define CL_XEN_WORKS_MAX   65536u
+#define CL_XEN_POOLS_MAX   64u
 #define CL_XEN_BLKBACK_IRQ "blkif-backend" /* drivers/block/xen-blkback/xenbus.c */
 
 enum cl_xen_device_kind { CL_XEN_VIF, CL_XEN_VBD, CL_XEN_QDISK };
@@ -75,6 +76,8 @@ struct cl_xen {
 	struct cl_irqs *irqs;
 	char irq_problem[CL_ERROR_MAX];
 	struct cl_hyper_machine machine;
+	struct cl_hyper_pool pools[CL_XEN_POOLS_MAX];
+	uint32_t pool_count;
 	uint64_t machine_ns;
 	struct cl_xen_guest *guests, *guests_next; /* by domid */
 	uint32_t guest_count, dropped_guests;

@@ -9,7 +9,8 @@
 #include <xenctrl.h>
 #include <xentoollog.h>
 
-#define BATCH 256u /* domains a hypercall */
+#define BATCH   256u /* domains a hypercall */
+#define PERCENT (CL_PPM / 100)
 
 struct cl_hyper {
 	xc_interface *xc;
@@ -168,12 +169,14 @@ static void take_map(const struct cl_hyper *hyper, const uint8_t *map, struct cl
 }
 
 int cl_hyper_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
-		       struct cl_cpuset *ret_pcpus)
+		       struct cl_cpuset *ret_pcpus, struct cl_cpuset *ret_soft)
 {
 	if (xc_vcpu_getaffinity(hyper->xc, domid, (int)vcpu, hyper->map, hyper->soft,
-				XEN_VCPUAFFINITY_HARD) < 0)
+				XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT) < 0)
 		return -errno;
 	take_map(hyper, hyper->map, ret_pcpus);
+	if (ret_soft)
+		take_map(hyper, hyper->soft, ret_soft);
 	return 0;
 }
 
@@ -278,17 +281,67 @@ const char *cl_hyper_scheduler(struct cl_hyper *hyper)
 	return xc_sched_id(hyper->xc, &id) < 0 ? "unknown" : scheduler_name((uint32_t)id);
 }
 
-int cl_hyper_pool(struct cl_hyper *hyper, uint32_t *pool, struct cl_cpuset *ret_pcpus,
-		  const char **ret_scheduler, uint32_t *ret_domains)
+static void ask_pool_params(struct cl_hyper *hyper, struct cl_hyper_pool *pool)
 {
-	xc_cpupoolinfo_t *info = xc_cpupool_getinfo(hyper->xc, *pool);
+	struct xen_sysctl_credit_schedule credit;
+	struct xen_sysctl_credit2_schedule credit2;
+
+	pool->slice_ns = pool->ratelimit_ns = CL_UNKNOWN;
+	if (pool->sched_id == XEN_SCHEDULER_CREDIT &&
+	    xc_sched_credit_params_get(hyper->xc, pool->id, &credit) == 0) {
+		pool->slice_ns = credit.tslice_ms * CL_NS_PER_MS;
+		pool->ratelimit_ns = credit.ratelimit_us * CL_NS_PER_US;
+	}
+	if (pool->sched_id == XEN_SCHEDULER_CREDIT2 &&
+	    xc_sched_credit2_params_get(hyper->xc, pool->id, &credit2) == 0)
+		pool->ratelimit_ns = credit2.ratelimit_us * CL_NS_PER_US;
+}
+
+int cl_hyper_pool(struct cl_hyper *hyper, uint32_t from, struct cl_hyper_pool *ret_pool)
+{
+	xc_cpupoolinfo_t *info = xc_cpupool_getinfo(hyper->xc, from);
 
 	if (!info)
 		return -ENOENT;
-	*pool = info->cpupool_id;
-	*ret_scheduler = scheduler_name(info->sched_id);
-	*ret_domains = info->n_dom;
-	take_map(hyper, info->cpumap, ret_pcpus);
+	*ret_pool = (struct cl_hyper_pool){ .id = info->cpupool_id,
+					    .sched_id = info->sched_id,
+					    .domains = info->n_dom,
+					    .scheduler = scheduler_name(info->sched_id) };
+	take_map(hyper, info->cpumap, &ret_pool->pcpus);
 	xc_cpupool_infofree(hyper->xc, info);
+	ask_pool_params(hyper, ret_pool);
+	return 0;
+}
+
+int cl_hyper_entitlement(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_id,
+			 struct cl_hyper_entitlement *ret)
+{
+	struct xen_domctl_sched_credit credit;
+	struct xen_domctl_sched_credit2 credit2;
+	struct xen_domctl_sched_rtds rtds;
+
+	*ret = (struct cl_hyper_entitlement){ CL_UNKNOWN, CL_UNKNOWN, CL_UNKNOWN, CL_UNKNOWN };
+	switch (sched_id) {
+	case XEN_SCHEDULER_CREDIT:
+		if (xc_sched_credit_domain_get(hyper->xc, domid, &credit) < 0)
+			return -errno;
+		ret->weight = credit.weight;
+		ret->cap_ppm = credit.cap * PERCENT;
+		break;
+	case XEN_SCHEDULER_CREDIT2:
+		if (xc_sched_credit2_domain_get(hyper->xc, domid, &credit2) < 0)
+			return -errno;
+		ret->weight = credit2.weight;
+		ret->cap_ppm = credit2.cap * PERCENT;
+		break;
+	case XEN_SCHEDULER_RTDS:
+		if (xc_sched_rtds_domain_get(hyper->xc, domid, &rtds) < 0)
+			return -errno;
+		ret->period_ns = rtds.period * CL_NS_PER_US;
+		ret->budget_ns = rtds.budget * CL_NS_PER_US;
+		break;
+	default: /* null, arinc653: none of these */
+		break;
+	}
 	return 0;
 }

@@ -56,9 +56,9 @@ int cl_hyper_domains(struct cl_hyper *hyper, const struct cl_hyper_domain **ret_
 /* -ESRCH: no such domain or vCPU. */
 int cl_hyper_vcpu(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
 		  struct cl_hyper_vcpu *ret_vcpu);
-/* pCPUs that it may run on: hard affinity, within its cpupool. */
+/* pCPUs that it may run on (hard affinity), and that it prefers (soft; may be NULL). */
 int cl_hyper_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
-		       struct cl_cpuset *ret_pcpus);
+		       struct cl_cpuset *ret_pcpus, struct cl_cpuset *ret_soft);
 /* Node affinity, one bit a node. */
 int cl_hyper_home(struct cl_hyper *hyper, uint32_t domid, uint64_t *ret_nodes);
 int cl_hyper_machine(struct cl_hyper *hyper, struct cl_hyper_machine *ret_machine,
@@ -69,11 +69,25 @@ int cl_hyper_machine(struct cl_hyper *hyper, struct cl_hyper_machine *ret_machin
  */
 int cl_hyper_port(struct cl_hyper *hyper, uint32_t domid, uint32_t port, uint32_t *ret_vcpu);
 
+struct cl_hyper_entitlement { /* in the terms of its pool's scheduler; CL_UNKNOWN: it has none */
+	uint64_t weight, cap_ppm; /* cap: of a CPU, 0: none */
+	uint64_t period_ns, budget_ns;
+};
+
+struct cl_hyper_pool {
+	uint32_t id, sched_id, domains;
+	const char *scheduler;
+	uint64_t slice_ns, ratelimit_ns; /* CL_UNKNOWN: it has none */
+	struct cl_cpuset pcpus;
+};
+
+/* The pool with the lowest id from this one on. -ENOENT: none. Allocates: not for each tick. */
+int cl_hyper_pool(struct cl_hyper *hyper, uint32_t from, struct cl_hyper_pool *ret_pool);
+/* sched_id: of its pool. -ESRCH: no such domain. */
+int cl_hyper_entitlement(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_id,
+			 struct cl_hyper_entitlement *ret);
+
 /* For check: "4.17.7", "credit2". */
 int cl_hyper_version(struct cl_hyper *hyper, char *buf, size_t size);
 const char *cl_hyper_scheduler(struct cl_hyper *hyper);
-/* The pool's CPUs and scheduler; the pool with the lowest id from *pool on. -ENOENT: none. */
-int cl_hyper_pool(struct cl_hyper *hyper, uint32_t *pool, struct cl_cpuset *ret_pcpus,
-		  const char **ret_scheduler, uint32_t *ret_domains);
-
 #endif

@@ -23,6 +23,7 @@
 #define CL_UNKNOWN   UINT64_MAX /* a counter that was not read; never zero in its place */
 
 #define CL_NS_PER_S  UINT64_C(1000000000)
+#define CL_NS_PER_US UINT64_C(1000)
 #define CL_NS_PER_MS UINT64_C(1000000)
 #define CL_PPM       UINT64_C(1000000)
 

@@ -9,7 +9,7 @@
  * that the books are short (`dropped`), and acts on the rest. Counters are cumulative, in ns, from
  * one clock; CL_UNKNOWN says "was not read", never 0. Everything is sorted, and cl_snapshot_check
  * insists: guests by uuid; vcpus by (guest, index); works by (guest, tid, start), those of no guest
- * last; runs by (work, cpu); groups by path; interrupts by number.
+ * last; runs by (work, cpu); groups by path; interrupts and pools by number.
  */
 #ifndef CLOSER_SNAPSHOT_H
 #define CLOSER_SNAPSHOT_H
@@ -93,7 +93,7 @@ enum cl_part {
 #define CL_ARRAYS(X) \
 	X(cpus, struct cl_cpu) X(nodes, struct cl_node) X(masks, struct cl_mask) X(groups, struct cl_group) \
 	X(guests, struct cl_guest) X(vcpus, struct cl_vcpu) X(works, struct cl_work) X(runs, struct cl_run) \
-	X(nics, struct cl_nic) X(disks, struct cl_disk) X(irqs, struct cl_irq)
+	X(nics, struct cl_nic) X(disks, struct cl_disk) X(irqs, struct cl_irq) X(pools, struct cl_pool)
 /* clang-format on */
 
 /* Elements per array; used for capacities, for counts and for what was dropped. */
@@ -177,6 +177,13 @@ struct cl_guest {
 	uint64_t balloon_bytes; /* what its balloon leaves it now, or CL_UNKNOWN */
 	uint64_t read_ns;       /* when its description was read: an older one is stale */
 	uint32_t domid;         /* the hypervisor's number for it now, or CL_NONE */
+	/* What it is entitled to, in the terms of its pool's scheduler. */
+	uint32_t pool;      /* cl_pool.id, or CL_NONE */
+	uint32_t driver;    /* domid of a driver domain that serves it, or CL_NONE */
+	uint64_t weight;    /* credit, credit2; else CL_UNKNOWN, as what follows */
+	uint64_t cap;       /* ppm of a CPU; 0: none */
+	uint64_t period_ns; /* RTDS, of a vCPU */
+	uint64_t budget_ns;
 	uint32_t vcpu_first, vcpu_count;
 	uint32_t work_first, work_count;
 	bool described; /* false: its monitor was busy or taken; kinds come from thread names */
@@ -189,6 +196,7 @@ struct cl_vcpu {
 	struct cl_cpu_ix cpu; /* where it was last seen */
 	struct cl_mask_ix mask;
 	struct cl_mask_ix pcpus; /* physical CPUs that it may be on (cl_cpu.pins), or CL_NONE */
+	struct cl_mask_ix soft;  /* those that it prefers */
 	struct cl_group_ix group;
 	uint64_t cpu_ns;
 	uint64_t wait_ns; /* runnable, not running; CL_UNKNOWN where not read */
@@ -238,6 +246,15 @@ struct cl_irq {
 	uint64_t count;
 	struct cl_cpu_ix cpu; /* where it was last taken */
 	uint64_t cpu_ns; /* its handler and the softirqs that it raised; CL_UNKNOWN: not measured */
+};
+
+/* CPUs that a hypervisor schedules together: Xen's cpupools. */
+struct cl_pool {
+	uint32_t id;
+	struct cl_text scheduler; /* "credit2" */
+	struct cl_mask_ix pcpus;  /* physical CPUs, as cl_cpu.pins */
+	uint64_t slice_ns;        /* credit: the time slice; CL_UNKNOWN where there is none */
+	uint64_t ratelimit_ns;    /* least time that a vCPU runs; 0: none; CL_UNKNOWN */
 };
 
 struct cl_snapshot {

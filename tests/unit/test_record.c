@@ -68,6 +68,7 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 		struct cl_nic *t = &snap->nics[snap->n.nics++];
 		struct cl_disk *d = &snap->disks[snap->n.disks++];
 		struct cl_irq *q = &snap->irqs[snap->n.irqs++];
+		struct cl_pool *l = &snap->pools[snap->n.pools++];
 
 		c->online = i & 1;
 		STAMP(c->node), STAMP(c->core), STAMP(c->busy_ns), STAMP(c->irq_ns),
@@ -83,11 +84,13 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 			STAMP(g->mem_max_bytes);
 		STAMP(g->balloon_bytes), STAMP(g->read_ns), STAMP(g->vcpu_first),
 			STAMP(g->vcpu_count);
-		STAMP(g->work_first), STAMP(g->work_count), STAMP(g->domid);
+		STAMP(g->work_first), STAMP(g->work_count), STAMP(g->domid), STAMP(g->pool);
+		STAMP(g->driver), STAMP(g->weight), STAMP(g->cap), STAMP(g->period_ns);
+		STAMP(g->budget_ns);
 		g->described = i & 1;
 		STAMP(v->guest), STAMP(v->index), STAMP(v->thread.tid), STAMP(v->thread.start),
 			STAMP(v->cpu);
-		STAMP(v->mask), STAMP(v->pcpus), STAMP(v->group), STAMP(v->cpu_ns),
+		STAMP(v->mask), STAMP(v->pcpus), STAMP(v->soft), STAMP(v->group), STAMP(v->cpu_ns),
 			STAMP(v->wait_ns);
 		STAMP(w->guest), STAMP(w->thread.tid), STAMP(w->thread.start), STAMP(w->queue_vcpu),
 			STAMP(w->cpu);
@@ -106,6 +109,8 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 		STAMP(d->wr_bytes);
 		STAMP(q->number), STAMP(q->guest), STAMP(q->name), STAMP(q->mask), STAMP(q->count);
 		STAMP(q->cpu), STAMP(q->cpu_ns);
+		STAMP(l->id), STAMP(l->scheduler), STAMP(l->pcpus), STAMP(l->slice_ns);
+		STAMP(l->ratelimit_ns);
 	}
 }
 #undef STAMP
