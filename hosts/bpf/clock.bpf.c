@@ -37,7 +37,7 @@ typedef __u32 __wsum;
 #define CORE __attribute__((preserve_access_index))
 
 struct sched_entity {
-	uint64_t sum_exec_runtime;
+	uint64_t sum_exec_runtime, prev_sum_exec_runtime;
 } CORE;
 struct sched_info {
 	unsigned long long run_delay;
@@ -124,6 +124,14 @@ struct {
 	__type(key, uint32_t);
 	__type(value, uint64_t);
 } runs SEC(".maps");
+
+struct { /* by row: its thread's sum_exec_runtime up to which the cells hold it, or CL_NO_MARK */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, uint64_t);
+} marks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -229,32 +237,69 @@ static __always_inline uint32_t row_for(uint32_t tid, uint32_t tgid, uint32_t fl
 }
 
 /*
- * The owner of a slice is looked up when it ends: a thread that was given a row in the middle of
- * one gets all of it there. Cells are written by their own CPU with interrupts off, so plain adds
- * do.
+ * What prev ran in the slice that ends, where it has no mark. A kernel may let a task leave its CPU
+ * and trace no switch; then another one was seen getting on than gets off now, and the slice began
+ * where the scheduler noted it. That note is of no use if it says more than has passed since the
+ * last switch that was seen: real-time tasks have none.
+ */
+static __always_inline uint64_t slice_ns(const struct cl_clock_cpu *now, struct task_struct *prev,
+					 uint64_t time)
+{
+	uint64_t ran;
+
+	if (!now->valid)
+		return 0;
+	if (now->tid == (uint32_t)prev->pid) {
+		ran = prev->se.sum_exec_runtime - now->run_ns;
+		return (long long)ran > 0 ? ran : 0;
+	}
+	if (!bpf_core_field_exists(prev->se.prev_sum_exec_runtime))
+		return 0;
+	ran = prev->se.sum_exec_runtime - prev->se.prev_sum_exec_runtime;
+	return ran <= time - now->since_ns ? ran : 0;
+}
+
+/*
+ * A thread's row has a mark, so that no switch that is missed is missing in its cells for good. The
+ * mark comes after the cell: a reader who takes it first finds what it tells of in the cells.
+ */
+static __always_inline void book(const struct cl_clock_cpu *now, struct task_struct *prev,
+				 uint32_t cpu, uint64_t time)
+{
+	uint32_t row = row_for((uint32_t)prev->pid, (uint32_t)prev->tgid, prev->flags,
+			       prev->start_boottime);
+	uint32_t cell = row * cpu_count + cpu;
+	uint64_t *sum = bpf_map_lookup_elem(&runs, &cell);
+	uint64_t *mark = bpf_map_lookup_elem(&marks, &row);
+	uint64_t run_ns = prev->se.sum_exec_runtime;
+
+	if (!sum || !mark)
+		return;
+	if (*mark == CL_NO_MARK) {
+		*(volatile uint64_t *)sum = *sum + slice_ns(now, prev, time);
+	} else if (run_ns > *mark) {
+		*(volatile uint64_t *)sum = *sum + (run_ns - *mark);
+		*(volatile uint64_t *)mark = run_ns;
+	}
+}
+
+/*
+ * The owner of a slice is looked up when it ends. Cells are written by their own CPU with
+ * interrupts off, and a thread's mark by the one CPU that it is on, so plain adds do.
  */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	uint32_t cpu = bpf_get_smp_processor_id();
 	struct cl_clock_cpu *now = bpf_map_lookup_elem(&cpus, &cpu);
+	uint64_t time = bpf_ktime_get_ns();
 
 	if (!now)
 		return 0;
-	uint32_t pid = (uint32_t)prev->pid;
-
 	*(volatile uint64_t *)&now->seq = now->seq + 1;
-	if (now->valid && pid && now->tid == pid) {
-		uint32_t row =
-			row_for(pid, (uint32_t)prev->tgid, prev->flags, prev->start_boottime);
-		uint32_t cell = row * cpu_count + cpu;
-		uint64_t *sum = bpf_map_lookup_elem(&runs, &cell);
-		uint64_t ran = prev->se.sum_exec_runtime - now->run_ns;
-
-		if (sum && (long long)ran > 0)
-			*(volatile uint64_t *)sum = *sum + ran;
-	}
-	now->since_ns = bpf_ktime_get_ns();
+	if (prev->pid)
+		book(now, prev, cpu, time);
+	now->since_ns = time;
 	now->run_ns = next->se.sum_exec_runtime;
 	now->tid = (uint32_t)next->pid;
 	now->tgid = (uint32_t)next->tgid;

@@ -80,9 +80,11 @@ static int map_all(struct cl_clock *clock, struct cl_error *reterr)
 			     PROT_READ | PROT_WRITE, &clock->processes_bytes);
 	clock->runs = cl_clock_map(bpf->maps.runs, sizeof(*clock->runs), cells, PROT_READ,
 				   &clock->runs_bytes);
+	clock->marks = cl_clock_map(bpf->maps.marks, sizeof(*clock->marks), clock->row_count,
+				    PROT_READ | PROT_WRITE, &clock->marks_bytes);
 	clock->cpus = cl_clock_map(bpf->maps.cpus, sizeof(*clock->cpus), clock->cpu_count,
 				   PROT_READ, &clock->cpus_bytes);
-	if (!clock->tasks || !clock->processes_map || !clock->runs || !clock->cpus)
+	if (!clock->tasks || !clock->processes_map || !clock->runs || !clock->marks || !clock->cpus)
 		return cl_fail(reterr, errno, "mapping the BPF arrays: %s", strerror(errno));
 	clock->told = calloc(cells, sizeof(*clock->told));
 	clock->free_rows = calloc(clock->row_count, sizeof(*clock->free_rows));
@@ -90,6 +92,7 @@ static int map_all(struct cl_clock *clock, struct cl_error *reterr)
 	if (!clock->told || !clock->free_rows || !clock->processes)
 		return cl_fail(reterr, ENOMEM, "BPF clock of %u threads: out of memory",
 			       clock->capacity);
+	memset(clock->marks, 0xff, clock->row_count * sizeof(*clock->marks)); /* CL_NO_MARK */
 	for (uint32_t row = clock->row_count; row-- > CL_ROW_FIRST;)
 		clock->free_rows[clock->free_count++] = row;
 	return 0;
@@ -111,6 +114,7 @@ static int set_sizes(struct cl_clock *clock)
 	r |= bpf_map__set_max_entries(bpf->maps.followed, clock->capacity);
 	r |= bpf_map__set_max_entries(bpf->maps.rows, clock->capacity);
 	r |= bpf_map__set_max_entries(bpf->maps.runs, clock->row_count * clock->cpu_count);
+	r |= bpf_map__set_max_entries(bpf->maps.marks, clock->row_count);
 	r |= bpf_map__set_max_entries(bpf->maps.cpus, clock->cpu_count);
 	return r;
 }
@@ -197,6 +201,8 @@ void cl_clock_close(struct cl_clock *clock)
 		munmap(clock->processes_map, clock->processes_bytes);
 	if (clock->runs)
 		munmap(clock->runs, clock->runs_bytes);
+	if (clock->marks)
+		munmap(clock->marks, clock->marks_bytes);
 	if (clock->cpus)
 		munmap(clock->cpus, clock->cpus_bytes);
 	cl_clock_bpf__destroy(clock->bpf);
@@ -249,6 +255,7 @@ static uint32_t take_row(struct cl_clock *clock, uint32_t none)
 	uint32_t row = clock->free_rows[--clock->free_count];
 
 	memcpy(told_of(clock, row), cells_of(clock, row), clock->cpu_count * sizeof(uint64_t));
+	clock->marks[row] = CL_NO_MARK;
 	return row;
 }
 
@@ -406,19 +413,6 @@ int cl_clock_read(struct cl_clock *clock, const struct cl_clock_task **ret_tasks
 	return 0;
 }
 
-/* The cell of a thread where it was when it was read, with the part of its slice up to then. */
-static uint64_t cell_open(const struct cl_clock *clock, uint32_t row,
-			  const struct cl_clock_task *task)
-{
-	uint64_t sum;
-	struct cl_clock_cpu now =
-		read_cpu(clock, task->cpu, cells_of(clock, row) + task->cpu, &sum);
-
-	if (now.valid && now.tid == task->tid && task->run_ns > now.run_ns)
-		sum += task->run_ns - now.run_ns;
-	return sum;
-}
-
 uint32_t cl_clock_row_new(struct cl_clock *clock, const struct cl_clock_task *task)
 {
 	struct cl_clock_row row = { .start_ns = task->start_ns };
@@ -428,13 +422,13 @@ uint32_t cl_clock_row_new(struct cl_clock *clock, const struct cl_clock_task *ta
 	row.row = take_row(clock, 0);
 	if (!row.row)
 		return 0;
+	clock->marks[row.row] = task->run_ns;
 	if (bpf_map_update_elem(bpf_map__fd(clock->bpf->maps.rows), &task->tid, &row, BPF_ANY) <
 	    0) {
 		give_row(clock, row.row);
 		return 0;
 	}
 	clock->bpf->bss->rows_change++;
-	told_of(clock, row.row)[task->cpu] = cell_open(clock, row.row, task);
 	return row.row;
 }
 
@@ -474,22 +468,15 @@ static void trim(struct cl_thread_run *buf, uint32_t count, uint64_t excess)
 	}
 }
 
-/* What no cell has (the slice began before on_switch was attached) was run where the thread is. */
-static uint32_t add_rest(struct cl_thread_run *buf, uint32_t count, uint32_t size, uint32_t cpu,
+/* What a full buf has no room for is told as its last CPU's. */
+static uint32_t add_rest(struct cl_thread_run *buf, uint32_t count, uint64_t *told, uint32_t cpu,
 			 uint64_t ns)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		if (buf[i].cpu == cpu) {
-			buf[i].ns += ns;
-			return count;
-		}
-	}
-	if (count == size) {
-		buf[count - 1].ns += ns;
-		return count;
-	}
-	buf[count] = (struct cl_thread_run){ .cpu = cpu, .ns = ns };
-	return count + 1;
+	if (!count)
+		buf[count++] = (struct cl_thread_run){ .cpu = cpu };
+	buf[count - 1].ns += ns;
+	told[buf[count - 1].cpu] += ns;
+	return count;
 }
 
 uint32_t cl_clock_runs(struct cl_clock *clock, uint32_t row, const struct cl_clock_task *task,
@@ -500,12 +487,16 @@ uint32_t cl_clock_runs(struct cl_clock *clock, uint32_t row, const struct cl_clo
 
 	if (!ran || !row || !size || task->cpu >= clock->cpu_count)
 		return 0;
+	/* Before the cells: a slice that ends meanwhile is then in one of them too much, not too
+	 * little. */
+	uint64_t mark = __atomic_load_n(&clock->marks[row], __ATOMIC_ACQUIRE);
+	uint64_t open = task->run_ns > mark ? task->run_ns - mark : 0;
 	const uint64_t *cells = cells_of(clock, row);
 	uint64_t *told = told_of(clock, row);
 
 	for (uint32_t cpu = 0; cpu < clock->cpu_count && count < size; cpu++) {
-		uint64_t has = cpu == task->cpu ? cell_open(clock, row, task)
-						: __atomic_load_n(&cells[cpu], __ATOMIC_RELAXED);
+		uint64_t has = __atomic_load_n(&cells[cpu], __ATOMIC_RELAXED) +
+			       (cpu == task->cpu ? open : 0);
 
 		if (has <= told[cpu])
 			continue;
@@ -519,7 +510,7 @@ uint32_t cl_clock_runs(struct cl_clock *clock, uint32_t row, const struct cl_clo
 		if (buf[i].ns)
 			buf[kept++] = buf[i];
 	}
-	return sum < ran ? add_rest(buf, kept, size, task->cpu, ran - sum) : kept;
+	return sum < ran ? add_rest(buf, kept, told, task->cpu, ran - sum) : kept;
 }
 
 bool cl_clock_classes(const struct cl_clock *clock, uint32_t cpu, uint64_t *ret_user_ns,

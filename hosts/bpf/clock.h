@@ -12,6 +12,10 @@
  * one, or if it was born and died between two reads, and after its last read, to the process' rest
  * (cl_clock_rest). What is not followed is counted by class, on each CPU from its first switch
  * after open. Together: all but the idle task, so the sum per CPU is the CPU's busy time.
+ *
+ * A switch that the kernel does not trace costs a thread with a row nothing: it is booked up to
+ * where its clock stands, late and where it is then. Of others the slice that such a switch begins
+ * is told by the scheduler's own note, and one that such a switch ends is lost.
  */
 #ifndef CLOSER_CLOCK_H
 #define CLOSER_CLOCK_H

@@ -32,11 +32,11 @@ struct cl_clock {
 	struct bpf_link *on_switch, *walk_all;
 	struct cl_honest *honest; /* NULL: the kernel's clock, by on_switch */
 	uint32_t cpu_count, row_count, capacity;
-	struct cl_clock_task *tasks; /* mapped, as the next five */
+	struct cl_clock_task *tasks; /* mapped, as the next four */
 	uint32_t *processes_map;
-	uint64_t *runs;
+	uint64_t *runs, *marks;
 	struct cl_clock_cpu *cpus;
-	size_t tasks_bytes, processes_bytes, runs_bytes, cpus_bytes;
+	size_t tasks_bytes, processes_bytes, runs_bytes, marks_bytes, cpus_bytes;
 	/*
 	 * Per cell what runs() has told so far. For classes: their value at the last read. For a
 	 * rest: what was in the cell when the row was given to the process.

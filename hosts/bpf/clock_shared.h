@@ -27,6 +27,8 @@ struct cl_clock_task {
  */
 enum { CL_ROW_USER, CL_ROW_KERNEL, CL_ROW_UNSEEN, CL_ROW_FIRST };
 
+#define CL_NO_MARK 0xffffffffffffffffull /* of a row that is no thread's */
+
 /* A thread's row; start_ns tells a reused tid from the thread that was meant. */
 struct cl_clock_row {
 	uint64_t start_ns;

@@ -7,6 +7,7 @@
 #include "threads_proc.h"
 #include "unit.h"
 
+#include "blind.h"
 #include "sleepers.h"
 
 #include <errno.h>
@@ -368,6 +369,46 @@ static void test_rest(void **state)
 	child_end(&child);
 }
 
+/* What a thread ran while no switch was traced is told once. On one CPU: when this process runs, it
+ * does not. */
+static void test_unseen(void **state)
+{
+	cpu_set_t all, one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)sched_getcpu(), &one);
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	struct child child = child_start(); /* first: it must not inherit what is to be closed */
+	struct cl_threads *threads = threads_of(state, 64);
+
+	assert_int_equal(cl_threads_follow(threads, child.pid, 1, NULL), 0);
+	for (int told = 0; told < 2; told++) {
+		int32_t tid = child_do(&child, '+');
+
+		until_asleep(&child, tid);
+		refresh(threads);
+		uint64_t before = rest_of(threads, child.pid);
+		struct blind blind = blind_clock();
+
+		child_do(&child, 'b');
+		until_asleep(&child, tid);
+		sight_clock(&blind);
+		if (told) { /* as the thread's: its end must not tell it again */
+			refresh(threads);
+			assert_true(find(threads, tid)->cpu_ns >= BURN_NS);
+		}
+		assert_int_equal(child_do(&child, '-'), tid);
+		refresh(threads);
+		uint64_t rest = rest_of(threads, child.pid) - before;
+
+		assert_true(told ? rest < BURN_NS / 2 : rest >= BURN_NS);
+	}
+	cl_threads_free(threads);
+	child_end(&child);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
 static void test_classes(void **state)
 {
 	struct cl_threads *threads = threads_of(state, 64);
@@ -548,6 +589,7 @@ int main(void)
 		ALL(test_few_descriptors),
 		BY_BPF(test_runs),
 		BY_BPF(test_rest),
+		{ "test_unseen", test_unseen, NULL, NULL, &bpf },
 		BY_BPF(test_classes),
 		{ "test_parts", test_parts, NULL, NULL, &honest },
 		{ "test_walks", test_walks, NULL, NULL, &bpf },
