@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 bad=0
 
 room_of() { # which room holds this header: the first that has it
-	for room in include core lib hosts engine cli lab bench tests; do
+	for room in include core lib hosts sim engine cli lab bench tests; do
 		if [ -n "$(find "$room" -name "$(basename "$1")" -path "*$1" 2>/dev/null | head -n 1)" ]; then
 			echo "$room"
 			return
@@ -44,8 +44,9 @@ check include
 check core include
 check lib include
 check hosts include lib
-check engine include core hosts lib
-check cli include core hosts lib engine
+check sim include lib
+check engine include core hosts sim lib
+check cli include core hosts sim lib engine
 [ "$(grep -rlE '^#[ \t]*include[ \t]*[<"](stdio|stdlib|time|unistd|fcntl|sys/)' core include | wc -l)" = 0 ] || {
 	echo "core or include reaches for the machine:"
 	grep -rnE '^#[ \t]*include[ \t]*[<"](stdio|stdlib|time|unistd|fcntl|sys/)' core include
