@@ -75,3 +75,29 @@ void sim_irq_raise(struct sim_world *world, struct sim_irq *irq, struct sim_irq_
 	vcpu->irqs_last = &work->next;
 	sim_os_kick(world, vcpu);
 }
+
+void sim_irq_drop(struct sim_world *world, struct sim_irq *irq, struct sim_irq_work *work)
+{
+	if (!work->queued)
+		return;
+	for (uint32_t i = 0; i < irq->domain->vcpu_count; i++) {
+		struct sim_vcpu *vcpu = &irq->domain->vcpus[i];
+		struct sim_irq_work **at = &vcpu->irqs;
+
+		while (*at && *at != work)
+			at = &(*at)->next;
+		if (!*at)
+			continue;
+		if (vcpu->in_irq && vcpu->irqs == work) {
+			if (vcpu->state == SIM_VCPU_RUNNING)
+				sim_os_stop(world, vcpu);
+			vcpu->in_irq = false;
+		}
+		*at = work->next;
+		if (vcpu->irqs_last == &work->next)
+			vcpu->irqs_last = at;
+		work->queued = false;
+		sim_os_kick(world, vcpu);
+		return;
+	}
+}

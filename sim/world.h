@@ -241,6 +241,8 @@ void sim_irq_place(struct sim_irq *irq, const struct cl_cpuset *mask);
 /* Queues the work on the interrupt's vCPU and wakes that. Work that is queued already stays where
  * it is: interrupts merge. */
 void sim_irq_raise(struct sim_world *world, struct sim_irq *irq, struct sim_irq_work *work);
+/* The work will not be done: whom it belongs to goes. */
+void sim_irq_drop(struct sim_world *world, struct sim_irq *irq, struct sim_irq_work *work);
 
 /* ---- a kernel on a vCPU, as the hypervisor drives it: os.c ---- */
 

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vif: netfront and netback. What a guest sends is worked on in NAPI, as softirq on the interrupt's
+ * vCPU or in a thread of its own; what it receives by the thread guest-rx of its queue, which
+ * copies into the guest's memory (grant copy). Both directions are batched as Linux batches them.
+ */
+#include "io.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BACKLOG_MAX 1024u /* packets that wait for a guest: netback's rx_queue_max, in packets */
+
+void sim_packets_init(struct sim_packets *packets)
+{
+	packets->first = NULL;
+	packets->last = &packets->first;
+	packets->count = 0;
+}
+
+void sim_packets_add(struct sim_packets *packets, struct sim_packet *packet)
+{
+	packet->next = NULL;
+	*packets->last = packet;
+	packets->last = &packet->next;
+	packets->count++;
+}
+
+struct sim_packet *sim_packets_take(struct sim_packets *packets)
+{
+	struct sim_packet *packet = packets->first;
+
+	if (!packet)
+		return NULL;
+	packets->first = packet->next;
+	if (!packets->first)
+		packets->last = &packets->first;
+	packets->count--;
+	return packet;
+}
+
+/* Moves up to so many over; their bytes. */
+static uint64_t move(struct sim_packets *from, struct sim_packets *to, uint32_t most)
+{
+	struct sim_packet *packet;
+	uint64_t bytes = 0;
+
+	while (most-- > 0 && (packet = sim_packets_take(from))) {
+		bytes += packet->bytes;
+		sim_packets_add(to, packet);
+	}
+	return bytes;
+}
+
+/* ---- the guest sends ---- */
+
+struct sim_burst sim_send_burst(const struct sim_flow *flow, uint32_t bytes, uint64_t own_ns)
+{
+	const struct sim_domain *guest = flow->vif->guest;
+	const struct sim_costs *costs = &guest->world->costs;
+
+	return (struct sim_burst){ own_ns + costs->stack_ns + costs->netfront_ns, bytes,
+				   sim_domain_node(guest), sim_domain_node(guest) };
+}
+
+struct sim_burst sim_receive_burst(const struct sim_flow *flow, uint32_t bytes, uint64_t own_ns)
+{
+	const struct sim_domain *guest = flow->vif->guest;
+
+	return (struct sim_burst){ own_ns + guest->world->costs.stack_ns, bytes,
+				   sim_domain_node(guest), sim_domain_node(guest) };
+}
+
+static void run_dealloc(struct sim_world *world, struct sim_vif_queue *queue)
+{
+	struct sim_burst burst = { queue->to_dealloc * world->costs.dealloc_ns, 0,
+				   sim_domain_node(queue->vif->guest), CL_NONE };
+
+	if (queue->deallocating || queue->to_dealloc == 0)
+		return;
+	queue->deallocating = true;
+	queue->to_dealloc = 0;
+	sim_task_run(world, &queue->dealloc, &burst);
+}
+
+static void dealloc_done(struct sim_world *world, struct sim_task *task)
+{
+	struct sim_vif_queue *queue = sim_of(task, struct sim_vif_queue, dealloc);
+
+	queue->deallocating = false;
+	run_dealloc(world, queue);
+}
+
+/* What one turn of NAPI costs: header and work a packet, the copy, the bridge, the device. */
+static struct sim_burst poll_burst(struct sim_world *world, struct sim_vif_queue *queue)
+{
+	uint64_t bytes = move(&queue->tx, &queue->polled, SIM_NAPI_TURN);
+	const struct sim_costs *costs = &world->costs;
+	uint64_t each =
+		costs->netback_tx_ns + costs->grant_copy_ns + costs->bridge_ns + costs->nic_ns;
+
+	return (struct sim_burst){ queue->polled.count * each, bytes,
+				   sim_domain_node(queue->vif->guest), CL_NONE };
+}
+
+static void poll(struct sim_world *world, struct sim_vif_queue *queue)
+{
+	struct sim_vif *vif = queue->vif;
+
+	if (queue->napi_on || queue->tx.count == 0 || vif->blocked)
+		return;
+	queue->napi_on = true;
+	if (vif->threaded) {
+		struct sim_burst burst = poll_burst(world, queue);
+
+		queue->tx_irq.count++;
+		sim_task_run(world, &queue->napi, &burst);
+		return;
+	}
+	queue->poll.burst = poll_burst(world, queue);
+	sim_irq_raise(world, &queue->tx_irq, &queue->poll);
+}
+
+static void polled(struct sim_world *world, struct sim_vif_queue *queue)
+{
+	struct sim_packet *packet;
+
+	queue->napi_on = false;
+	while ((packet = sim_packets_take(&queue->polled))) {
+		queue->vif->sent++;
+		queue->vif->sent_bytes += packet->bytes;
+		queue->to_dealloc++;
+		if (queue->vif->nic)
+			sim_nic_transmit(queue->vif->nic, packet);
+		else
+			packet->flow->arrived(world, packet->flow, packet);
+	}
+	run_dealloc(world, queue);
+	poll(world, queue);
+}
+
+static void poll_done(struct sim_world *world, struct sim_irq_work *work)
+{
+	polled(world, sim_of(work, struct sim_vif_queue, poll));
+}
+
+static void napi_done(struct sim_world *world, struct sim_task *task)
+{
+	polled(world, sim_of(task, struct sim_vif_queue, napi));
+}
+
+bool sim_send(struct sim_world *world, struct sim_flow *flow, struct sim_packet *packet)
+{
+	struct sim_vif_queue *queue = &flow->vif->queues[flow->queue % flow->vif->queue_count];
+
+	if (queue->tx.count + queue->polled.count >= SIM_NET_RING)
+		return false;
+	packet->flow = flow;
+	packet->inbound = false;
+	packet->born_ns = world->queue.now_ns;
+	sim_packets_add(&queue->tx, packet);
+	poll(world, queue);
+	return true;
+}
+
+/* ---- the guest receives ---- */
+
+static void run_guest_rx(struct sim_world *world, struct sim_vif_queue *queue)
+{
+	const struct sim_costs *costs = &world->costs;
+	uint32_t room = SIM_NET_RING - queue->rx.count - queue->taken.count;
+	uint64_t bytes;
+
+	if (queue->copying || queue->backlog.count == 0 || room == 0)
+		return;
+	bytes = move(&queue->backlog, &queue->copied, room < SIM_NAPI_TURN ? room : SIM_NAPI_TURN);
+	for (struct sim_packet *packet = queue->copied.first; packet; packet = packet->next)
+		packet->back_ns = world->queue.now_ns;
+	queue->copying = true;
+	struct sim_burst burst = { queue->copied.count *
+					   (costs->netback_rx_ns + costs->grant_copy_ns),
+				   bytes, CL_NONE, sim_domain_node(queue->vif->guest) };
+
+	sim_task_run(world, &queue->guest_rx, &burst);
+}
+
+static void run_front(struct sim_world *world, struct sim_vif_queue *queue)
+{
+	if (queue->front.queued || queue->taken.count > 0 || queue->rx.count == 0)
+		return;
+	move(&queue->rx, &queue->taken, SIM_NAPI_TURN);
+	queue->front.burst = (struct sim_burst){ queue->taken.count * world->costs.netfront_ns, 0,
+						 CL_NONE, CL_NONE };
+	sim_irq_raise(world, &queue->front_irq, &queue->front);
+}
+
+static void guest_rx_done(struct sim_world *world, struct sim_task *task)
+{
+	struct sim_vif_queue *queue = sim_of(task, struct sim_vif_queue, guest_rx);
+	struct sim_packet *packet;
+
+	queue->copying = false;
+	while ((packet = sim_packets_take(&queue->copied))) {
+		queue->vif->received++;
+		queue->vif->received_bytes += packet->bytes;
+		packet->told_ns = world->queue.now_ns;
+		sim_packets_add(&queue->rx, packet);
+	}
+	run_front(world, queue);
+	run_guest_rx(world, queue);
+}
+
+static void front_done(struct sim_world *world, struct sim_irq_work *work)
+{
+	struct sim_vif_queue *queue = sim_of(work, struct sim_vif_queue, front);
+	struct sim_packets through = queue->taken;
+	struct sim_packet *packet;
+
+	sim_packets_init(&queue->taken);
+	while ((packet = sim_packets_take(&through)))
+		packet->flow->arrived(world, packet->flow, packet);
+	run_front(world, queue);
+	run_guest_rx(world, queue);
+}
+
+void sim_received(struct sim_world *world, struct sim_packet *packet)
+{
+	struct sim_vif *vif = packet->flow->vif;
+
+	vif->t_ns[0] += packet->back_ns - packet->born_ns;
+	vif->t_ns[1] += packet->told_ns - packet->back_ns;
+	vif->t_ns[2] += world->queue.now_ns - packet->told_ns;
+	vif->t_count++;
+}
+
+void sim_vif_deliver(struct sim_world *world, struct sim_packet *packet)
+{
+	struct sim_vif *vif = packet->flow->vif;
+	struct sim_vif_queue *queue = &vif->queues[packet->flow->queue % vif->queue_count];
+
+	if (vif->blocked || queue->backlog.count >= BACKLOG_MAX) {
+		vif->dropped++;
+		packet->flow->lost(world, packet->flow, packet);
+		return;
+	}
+	sim_packets_add(&queue->backlog, packet);
+	run_guest_rx(world, queue);
+}
+
+/* ---- making and ending one ---- */
+
+static void init_task(struct sim_world *world, struct sim_vif_queue *queue, struct sim_task *task,
+		      enum cl_work_kind kind, const char *form,
+		      void (*done)(struct sim_world *world, struct sim_task *task))
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), form, queue->vif->name, queue->index);
+	if (!sim_task_init(world, task, queue->vif->back, name, done))
+		return;
+	task->kind = kind;
+	task->guest = queue->vif->guest->id;
+	task->queue_vcpu = queue->vcpu;
+}
+
+static void init_queue(struct sim_world *world, struct sim_vif *vif, uint32_t index)
+{
+	struct sim_vif_queue *queue = &vif->queues[index];
+	struct cl_cpuset one;
+	char name[32];
+
+	queue->vif = vif;
+	queue->index = index;
+	queue->vcpu = index % vif->guest->vcpu_count;
+	queue->poll.done = poll_done;
+	queue->front.done = front_done;
+	sim_packets_init(&queue->tx);
+	sim_packets_init(&queue->polled);
+	sim_packets_init(&queue->backlog);
+	sim_packets_init(&queue->copied);
+	sim_packets_init(&queue->rx);
+	sim_packets_init(&queue->taken);
+	snprintf(name, sizeof(name), "%s-q%u-tx", vif->name, index);
+	sim_irq_init(&queue->tx_irq, vif->back, name, vif->guest->id);
+	snprintf(name, sizeof(name), "%s-q%u-rx", vif->name, index);
+	sim_irq_init(&queue->rx_irq, vif->back, name, vif->guest->id);
+	sim_irq_init(&queue->front_irq, vif->guest, "eth0", CL_NONE);
+	cl_cpuset_zero(&one);
+	cl_cpuset_add(&one, queue->vcpu);
+	sim_irq_place(&queue->front_irq, &one);
+	init_task(world, queue, &queue->guest_rx, CL_WORK_NETBACK_RX, "%s-q%u-guest-rx",
+		  guest_rx_done);
+	init_task(world, queue, &queue->dealloc, CL_WORK_NETBACK_DEALLOC, "%s-q%u-dealloc",
+		  dealloc_done);
+}
+
+struct sim_vif *sim_vif_new(struct sim_world *world, struct sim_domain *guest,
+			    struct sim_domain *back, struct sim_nic *nic, uint32_t queues)
+{
+	struct sim_vif *vif = calloc(1, sizeof(*vif));
+
+	assert(queues > 0 && queues <= SIM_QUEUES_MAX);
+	if (!vif || !(vif->queues = calloc(queues, sizeof(*vif->queues)))) {
+		free(vif);
+		world->queue.failed = true;
+		return NULL;
+	}
+	vif->guest = guest;
+	vif->back = back;
+	vif->nic = nic;
+	vif->queue_count = queues;
+	snprintf(vif->name, sizeof(vif->name), "vif%u.0", guest->id);
+	for (uint32_t i = 0; i < queues; i++)
+		init_queue(world, vif, i);
+	return vif;
+}
+
+void sim_vif_free(struct sim_world *world, struct sim_vif *vif)
+{
+	for (uint32_t i = 0; vif && i < vif->queue_count; i++) {
+		struct sim_vif_queue *queue = &vif->queues[i];
+
+		sim_irq_drop(world, &queue->tx_irq, &queue->poll);
+		sim_irq_drop(world, &queue->front_irq, &queue->front);
+		sim_task_done(world, &queue->guest_rx);
+		sim_task_done(world, &queue->dealloc);
+		sim_task_done(world, &queue->napi);
+		sim_irq_done(&queue->tx_irq);
+		sim_irq_done(&queue->rx_irq);
+		sim_irq_done(&queue->front_irq);
+	}
+	if (vif)
+		free(vif->queues);
+	free(vif);
+}
+
+/* Threads come with the first time and stay, idle, when it is turned off: as in Linux before 6.17.
+ */
+void sim_vif_thread(struct sim_world *world, struct sim_vif *vif, bool threaded)
+{
+	vif->threaded = threaded;
+	for (uint32_t i = 0; i < vif->queue_count && threaded; i++) {
+		struct sim_vif_queue *queue = &vif->queues[i];
+
+		if (!queue->napi.domain)
+			init_task(world, queue, &queue->napi, CL_WORK_NAPI, "napi/%s-%u",
+				  napi_done);
+	}
+}
