@@ -70,6 +70,7 @@ struct sim_vif_queue {
 };
 
 struct sim_vif {
+	struct sim_vif *next; /* of the same guest */
 	struct sim_domain *guest, *back;
 	struct sim_nic *nic; /* where its bridge leads */
 	char name[16];       /* "vif1.0" */
@@ -172,6 +173,7 @@ struct sim_vbd_ring {
 };
 
 struct sim_vbd {
+	struct sim_vbd *next; /* of the same guest */
 	struct sim_domain *guest, *back;
 	struct sim_disk *disk;
 	char name[16];                       /* "xvda" */

@@ -474,8 +474,9 @@ void sim_task_done(struct sim_world *world, struct sim_task *task)
 	}
 	free(task->mask);
 	free(task->ran_ns);
+	free(task->seen_ns);
 	task->mask = NULL;
-	task->ran_ns = NULL;
+	task->ran_ns = task->seen_ns = NULL;
 }
 
 void sim_task_resettle(struct sim_world *world, struct sim_task *task)

@@ -259,6 +259,8 @@ struct sim_vbd *sim_vbd_new(struct sim_world *world, struct sim_domain *guest,
 	sim_event_init(&world->queue, &vbd->release, release);
 	for (uint32_t i = 0; i < rings; i++)
 		init_ring(world, vbd, i);
+	vbd->next = guest->vbds;
+	guest->vbds = vbd;
 	return vbd;
 }
 
@@ -275,6 +277,11 @@ void sim_vbd_free(struct sim_world *world, struct sim_vbd *vbd)
 	}
 	if (!vbd)
 		return;
+	struct sim_vbd **at = &vbd->guest->vbds;
+
+	while (*at != vbd)
+		at = &(*at)->next;
+	*at = vbd->next;
 	sim_event_done(&world->queue, &vbd->release);
 	free(vbd->rings);
 	free(vbd);

@@ -314,6 +314,8 @@ struct sim_vif *sim_vif_new(struct sim_world *world, struct sim_domain *guest,
 	snprintf(vif->name, sizeof(vif->name), "vif%u.0", guest->id);
 	for (uint32_t i = 0; i < queues; i++)
 		init_queue(world, vif, i);
+	vif->next = guest->vifs;
+	guest->vifs = vif;
 	return vif;
 }
 
@@ -331,8 +333,14 @@ void sim_vif_free(struct sim_world *world, struct sim_vif *vif)
 		sim_irq_done(&queue->rx_irq);
 		sim_irq_done(&queue->front_irq);
 	}
-	if (vif)
-		free(vif->queues);
+	if (!vif)
+		return;
+	struct sim_vif **at = &vif->guest->vifs;
+
+	while (*at != vif)
+		at = &(*at)->next;
+	*at = vif->next;
+	free(vif->queues);
 	free(vif);
 }
 

@@ -27,7 +27,9 @@ struct sim_world;
 struct sim_domain;
 struct sim_pool;
 struct sim_task;
+struct sim_vbd;
 struct sim_vcpu;
+struct sim_vif;
 
 /* ---- what things cost: one file per testbed (calibration), each constant with its source ---- */
 
@@ -159,6 +161,8 @@ struct sim_domain {
 	struct sim_group *root; /* its cgroups; guests have only the root */
 	struct sim_task **tasks;
 	uint32_t task_count, task_cap;
+	struct sim_vif *vifs; /* for this guest, wherever their back ends are */
+	struct sim_vbd *vbds;
 	void *sched; /* the scheduler's own */
 };
 
@@ -189,8 +193,9 @@ struct sim_task { /* at most 256 bytes */
 	struct sim_burst burst;
 	uint64_t vruntime, weight; /* 1024: nice 0 */
 	uint64_t cpu_ns, wait_ns, since_ns;
-	uint64_t *ran_ns; /* by vCPU; owned */
-	uint32_t vcpu;    /* where it is queued, or ran last */
+	uint64_t *ran_ns;  /* by vCPU; owned */
+	uint64_t *seen_ns; /* ran_ns as the host showed it last; owned */
+	uint32_t vcpu;     /* where it is queued, or ran last */
 	enum sim_task_state state;
 	/* For the host's view. */
 	enum cl_work_kind kind;

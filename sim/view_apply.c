@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Changes to a simulated host: compare and set, as on a real one. */
+#include "io.h"
+#include "sched.h"
+#include "view.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct object { /* what a change is of */
+	struct sim_task *task;
+	struct sim_irq *irq;
+	struct sim_group *group;
+	struct sim_vcpu *vcpu;
+	struct sim_vif *vif;
+};
+
+static struct sim_domain *dom0_of(const struct sim_view *view)
+{
+	return view->world->domains[0];
+}
+
+static struct sim_vcpu *find_vcpu(struct sim_world *world, const struct cl_change *change)
+{
+	for (uint32_t i = 0; i < world->domain_count; i++) {
+		struct sim_domain *domain = world->domains[i];
+
+		if (cl_uuid_compare(&domain->uuid, &change->domain) == 0 &&
+		    change->vcpu < domain->vcpu_count)
+			return &domain->vcpus[change->vcpu];
+	}
+	return NULL;
+}
+
+static struct sim_vif *find_vif(struct sim_world *world, const char *name)
+{
+	for (uint32_t i = 0; i < world->domain_count; i++)
+		for (struct sim_vif *vif = world->domains[i]->vifs; vif; vif = vif->next)
+			if (strcmp(vif->name, name) == 0)
+				return vif;
+	return NULL;
+}
+
+static int find(struct sim_view *view, const struct cl_change *change, struct object *ret,
+		struct cl_error *reterr)
+{
+	struct sim_domain *dom0 = dom0_of(view);
+
+	memset(ret, 0, sizeof(*ret));
+	switch (change->kind) {
+	case CL_CHANGE_THREAD:
+		for (uint32_t i = 0; i < dom0->task_count; i++)
+			if (dom0->tasks[i]->tid == change->thread.tid)
+				ret->task = dom0->tasks[i];
+		return ret->task ? 0
+				 : cl_fail(reterr, ESRCH, "simulated thread %d is gone",
+					   change->thread.tid);
+	case CL_CHANGE_IRQ:
+		for (uint32_t i = 0; i < view->world->irq_count; i++)
+			if (view->world->irqs[i]->number == change->irq)
+				ret->irq = view->world->irqs[i];
+		return ret->irq ? 0
+				: cl_fail(reterr, ENOENT, "simulated interrupt %u is gone",
+					  change->irq);
+	case CL_CHANGE_GROUP:
+	case CL_CHANGE_FENCE:
+		ret->group = sim_group_find(dom0, change->path);
+		if (!ret->group && change->kind == CL_CHANGE_FENCE)
+			return cl_fail(reterr, ENOENT, "simulated cgroup %.200s is not there",
+				       change->path);
+		return 0;
+	case CL_CHANGE_VCPU:
+		ret->vcpu = find_vcpu(view->world, change);
+		return ret->vcpu ? 0
+				 : cl_fail(reterr, ESRCH, "vCPU %u of simulated domain %u is gone",
+					   change->vcpu, change->domid);
+	case CL_CHANGE_NIC:
+		ret->vif = find_vif(view->world, change->path);
+		return ret->vif ? 0
+				: cl_fail(reterr, ENOENT, "simulated device %.64s is gone",
+					  change->path);
+	}
+	return cl_fail(reterr, EINVAL, "unknown kind of change %d", (int)change->kind);
+}
+
+static void look(const struct cl_change *change, const struct object *object,
+		 struct cl_setting *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->present = change->kind != CL_CHANGE_GROUP || object->group != NULL;
+	if (object->task) {
+		ret->cpus = object->task->group->cpus;
+		if (object->task->mask)
+			cl_cpuset_and(&ret->cpus, object->task->mask);
+		ret->has_path = change->from.has_path || change->to.has_path;
+		if (ret->has_path)
+			strcpy(ret->path, object->task->group->path);
+	}
+	if (object->irq)
+		ret->cpus = object->irq->mask;
+	if (object->group && change->kind == CL_CHANGE_GROUP)
+		ret->cpus = object->group->cpus;
+	if (object->group && change->kind == CL_CHANGE_FENCE)
+		ret->number = object->group->fenced;
+	if (object->vcpu)
+		ret->cpus = object->vcpu->hard;
+	if (object->vif)
+		ret->number = object->vif->threaded;
+}
+
+static bool same(const struct cl_setting *is, const struct cl_setting *wanted)
+{
+	if (is->present != wanted->present || is->number != wanted->number)
+		return false;
+	if (wanted->has_path && strcmp(is->path, wanted->path) != 0)
+		return false;
+	return !is->present || cl_cpuset_equal(&is->cpus, &wanted->cpus);
+}
+
+int sim_view_read(struct sim_view *view, const struct cl_change *change,
+		  struct cl_setting *ret_setting, struct cl_error *reterr)
+{
+	struct object object;
+	int r = find(view, change, &object, reterr);
+
+	if (r == 0)
+		look(change, &object, ret_setting);
+	return r;
+}
+
+static bool has_children(const struct sim_domain *dom0, const struct sim_group *group)
+{
+	size_t len = strlen(group->path);
+
+	for (const struct sim_group *other = dom0->root; other; other = other->next)
+		if (strncmp(other->path, group->path, len) == 0 && other->path[len] == '/')
+			return true;
+	for (uint32_t i = 0; i < dom0->task_count; i++)
+		if (dom0->tasks[i]->group == group)
+			return true;
+	return false;
+}
+
+static int apply_group(struct sim_view *view, const struct cl_change *change,
+		       struct sim_group *group, struct cl_error *reterr)
+{
+	struct sim_domain *dom0 = dom0_of(view);
+
+	if (!change->to.present) {
+		if (has_children(dom0, group))
+			return cl_fail(reterr, EBUSY, "simulated cgroup %.200s is not empty",
+				       change->path);
+		sim_group_fence(view->world, group, false);
+		sim_group_free(group);
+		return 0;
+	}
+	if (group)
+		sim_group_set(view->world, group, &change->to.cpus);
+	else if (!sim_group_new(dom0, change->path, &change->to.cpus))
+		return cl_fail(reterr, ENOMEM, "making simulated cgroup %.200s: no memory",
+			       change->path);
+	return 0;
+}
+
+static int apply_thread(struct sim_view *view, const struct cl_change *change,
+			struct sim_task *task, struct cl_error *reterr)
+{
+	struct sim_group *group = task->group;
+
+	if (change->to.has_path)
+		group = sim_group_find(dom0_of(view), change->to.path);
+	if (!group)
+		return cl_fail(reterr, ENOENT, "simulated cgroup %.200s is not there",
+			       change->to.path);
+	if (!cl_cpuset_meets(&change->to.cpus, &group->cpus))
+		return cl_fail(reterr, EINVAL,
+			       "simulated thread %d: no CPU of the mask is in %.200s", task->tid,
+			       group->path);
+	sim_task_place(view->world, task, group, &change->to.cpus);
+	return 0;
+}
+
+int sim_view_apply(struct sim_view *view, const struct cl_change *change, struct cl_error *reterr)
+{
+	struct object object;
+	struct cl_setting is;
+	int r = find(view, change, &object, reterr);
+
+	if (r < 0)
+		return r;
+	look(change, &object, &is);
+	if (same(&is, &change->to))
+		return 0;
+	if (!same(&is, &change->from))
+		return cl_fail(reterr, ESTALE, "it was changed by somebody else meanwhile");
+	switch (change->kind) {
+	case CL_CHANGE_THREAD:
+		return apply_thread(view, change, object.task, reterr);
+	case CL_CHANGE_IRQ:
+		sim_irq_place(object.irq, &change->to.cpus);
+		return 0;
+	case CL_CHANGE_GROUP:
+		return apply_group(view, change, object.group, reterr);
+	case CL_CHANGE_FENCE:
+		sim_group_fence(view->world, object.group, change->to.number != 0);
+		return 0;
+	case CL_CHANGE_VCPU:
+		if (!cl_cpuset_meets(&change->to.cpus, &object.vcpu->domain->pool->pcpus))
+			return cl_fail(reterr, EINVAL, "none of these CPUs is in its cpupool");
+		sim_vcpu_pin(view->world, object.vcpu, &change->to.cpus);
+		return 0;
+	case CL_CHANGE_NIC:
+		sim_vif_thread(view->world, object.vif, change->to.number != 0);
+		return 0;
+	}
+	return 0;
+}
