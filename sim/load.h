@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * load: what guests do, and what is counted of it.
+ *
+ *   sim_load_new(ops, domain, seed) -> params set -> start -> { reset -> report }* -> stop
+ *
+ * One file a load (or a family), a const struct at its foot, listed in load.c. A load's tasks are
+ * its domain's; it may use the domain's devices. Its random numbers are its own stream.
+ */
+#ifndef CLOSER_SIM_LOAD_H
+#define CLOSER_SIM_LOAD_H
+
+#include "io.h"
+
+#define SIM_METRICS_MAX 128u
+
+enum sim_better { SIM_HIGHER, SIM_LOWER, SIM_NEITHER };
+
+/* What was counted over a span. Names are "guest.load.what", "host.what". */
+struct sim_metric {
+	char name[64];
+	const char *unit; /* "1/s", "ns", "bytes/s", "share" */
+	double value;
+	enum sim_better better;
+};
+
+struct sim_report {
+	struct sim_metric metrics[SIM_METRICS_MAX];
+	uint32_t count;
+};
+
+/* prefix may be "". Over capacity: left out. */
+void sim_report_add(struct sim_report *report, const char *prefix, const char *name,
+		    const char *unit, double value, enum sim_better better);
+
+enum sim_load_unit { SIM_NS, SIM_BYTES, SIM_COUNT, SIM_PPM, SIM_PER_S, SIM_TEXT };
+
+struct sim_load_param { /* of type uint64_t; TEXT: char[CL_PATH_MAX] */
+	const char *name, *doc;
+	enum sim_load_unit unit;
+	uint64_t def, least, most;
+	size_t offset; /* in the load */
+};
+
+struct sim_load;
+
+struct sim_load_ops {
+	const char *name, *doc;
+	size_t bytes;                        /* of its struct, whose first member is a sim_load */
+	const struct sim_load_param *params; /* ended by one without a name */
+	int (*start)(struct sim_load *load, struct cl_error *reterr);
+	void (*reset)(struct sim_load *load); /* the warm-up is over: counting begins */
+	void (*report)(struct sim_load *load, uint64_t span_ns, struct sim_report *report);
+	void (*stop)(struct sim_load *load);
+};
+
+struct sim_load {
+	const struct sim_load_ops *ops;
+	struct sim_world *world;
+	struct sim_domain *domain;
+	char name[32]; /* of the scenario's section */
+	struct sim_random random;
+	uint64_t start_ns, stop_ns; /* when it is on; stop 0: to the end */
+	struct sim_load *next;
+};
+
+extern const struct sim_load_ops *const sim_loads[];
+const struct sim_load_ops *sim_load_find(const char *name);
+/* Defaults set. NULL: no memory. */
+struct sim_load *sim_load_new(struct sim_world *world, const struct sim_load_ops *ops,
+			      struct sim_domain *domain, const char *name, uint64_t stream);
+void sim_load_free(struct sim_load *load);
+
+/* Counts of latencies by powers of 2^(1/4): quantiles within a fifth, without memory of each. */
+struct sim_histogram {
+	uint64_t buckets[256], count, sum;
+};
+void sim_histogram_add(struct sim_histogram *histogram, uint64_t ns);
+uint64_t sim_histogram_quantile(const struct sim_histogram *histogram, uint64_t ppm);
+
+#endif
