@@ -13,8 +13,7 @@ uint64_t sim_vcpu_cpu_ns(const struct sim_world *world, const struct sim_vcpu *v
 	return vcpu->cpu_ns + (vcpu->state == SIM_VCPU_RUNNING ? now - vcpu->since_ns : 0);
 }
 
-/* Books the time in its state up to now. */
-static void account(struct sim_world *world, struct sim_vcpu *vcpu)
+void sim_vcpu_account(struct sim_world *world, struct sim_vcpu *vcpu)
 {
 	uint64_t spent = world->queue.now_ns - vcpu->since_ns;
 
@@ -37,7 +36,7 @@ static void account(struct sim_world *world, struct sim_vcpu *vcpu)
 
 static void set_state(struct sim_world *world, struct sim_vcpu *vcpu, enum sim_vcpu_state state)
 {
-	account(world, vcpu);
+	sim_vcpu_account(world, vcpu);
 	vcpu->state = state;
 }
 
@@ -93,7 +92,7 @@ static void decide(struct sim_queue *queue, struct sim_event *event)
 	if (!pcpu->pool)
 		return;
 	if (before) {
-		account(world, before);
+		sim_vcpu_account(world, before);
 		sim_os_stop(world, before);
 	}
 	next = pcpu->pool->ops->schedule(pcpu->pool, pcpu, before, &slice_ns);
@@ -103,13 +102,13 @@ static void decide(struct sim_queue *queue, struct sim_event *event)
 	}
 	if (next && next != before)
 		put_on(world, pcpu, next);
-	if (!before != !next)
-		sibling_changed(world, pcpu);
-	if (!next)
-		return;
 	if (slice_ns != UINT64_MAX)
 		sim_after(queue, &pcpu->decide, slice_ns ? slice_ns : 1);
-	sim_os_go(world, next);
+	if (next)
+		sim_os_go(world, next);
+	/* Last, since that may have effects on this pCPU as well. */
+	if (!before != !next)
+		sibling_changed(world, pcpu);
 }
 
 void sim_pcpu_init(struct sim_world *world, struct sim_pcpu *pcpu)
@@ -158,6 +157,12 @@ void sim_vcpu_pin(struct sim_world *world, struct sim_vcpu *vcpu, const struct c
 		sim_vcpu_wake(world, vcpu);
 }
 
+void sim_vcpu_prefer(struct sim_vcpu *vcpu, const struct cl_cpuset *soft)
+{
+	vcpu->soft = *soft;
+	vcpu->domain->pool->ops->changed(vcpu->domain->pool, vcpu->domain);
+}
+
 void sim_domain_pause(struct sim_world *world, struct sim_domain *domain, bool pause)
 {
 	if (domain->paused == pause)
@@ -193,6 +198,53 @@ static void *sched_part(size_t bytes)
 	return bytes ? calloc(1, bytes) : NULL;
 }
 
+/* A domain and its vCPUs become known to the scheduler of a pool. */
+static void enter_pool(struct sim_world *world, struct sim_domain *domain, struct sim_pool *pool)
+{
+	const struct sim_sched_ops *ops = pool->ops;
+
+	domain->pool = pool;
+	domain->sched = sched_part(ops->domain_bytes);
+	if (ops->domain_bytes && !domain->sched)
+		world->queue.failed = true;
+	for (uint32_t i = 0; i < domain->vcpu_count; i++) {
+		struct sim_vcpu *vcpu = &domain->vcpus[i];
+
+		vcpu->hard = vcpu->soft = pool->pcpus;
+		vcpu->sched = sched_part(ops->vcpu_bytes);
+		if (ops->vcpu_bytes && !vcpu->sched)
+			world->queue.failed = true;
+	}
+	for (uint32_t i = 0; i < domain->vcpu_count && !world->queue.failed; i++)
+		ops->insert(pool, &domain->vcpus[i]);
+}
+
+static void leave_pool(struct sim_world *world, struct sim_domain *domain)
+{
+	const struct sim_sched_ops *ops = domain->pool->ops;
+
+	for (uint32_t i = 0; i < domain->vcpu_count; i++) {
+		struct sim_vcpu *vcpu = &domain->vcpus[i];
+
+		sim_vcpu_block(world, vcpu);
+		if (vcpu->sched || !ops->vcpu_bytes)
+			ops->remove(domain->pool, vcpu);
+		free(vcpu->sched);
+		vcpu->sched = NULL;
+	}
+	free(domain->sched);
+	domain->sched = NULL;
+}
+
+void sim_domain_move(struct sim_world *world, struct sim_domain *domain, struct sim_pool *pool)
+{
+	leave_pool(world, domain);
+	enter_pool(world, domain, pool);
+	for (uint32_t i = 0; i < domain->vcpu_count; i++)
+		if (!sim_os_idle(&domain->vcpus[i]))
+			sim_vcpu_wake(world, &domain->vcpus[i]);
+}
+
 static void init_vcpu(struct sim_world *world, struct sim_domain *domain, uint32_t index)
 {
 	struct sim_vcpu *vcpu = &domain->vcpus[index];
@@ -201,10 +253,6 @@ static void init_vcpu(struct sim_world *world, struct sim_domain *domain, uint32
 	vcpu->index = index;
 	vcpu->state = SIM_VCPU_BLOCKED;
 	vcpu->since_ns = world->queue.now_ns;
-	vcpu->hard = vcpu->soft = domain->pool->pcpus;
-	vcpu->sched = sched_part(domain->pool->ops->vcpu_bytes);
-	if (domain->pool->ops->vcpu_bytes && !vcpu->sched)
-		world->queue.failed = true;
 	sim_os_init(world, vcpu);
 }
 
@@ -230,20 +278,18 @@ struct sim_domain *sim_domain_new(struct sim_world *world, enum sim_domain_kind 
 	domain->uuid.b[1] = (uint8_t)domain->id;
 	domain->uuid.b[15] = domain->id ? 0xc1 : 0;
 	strncpy(domain->name, name, sizeof(domain->name) - 1);
-	domain->pool = pool;
 	domain->vcpu_count = vcpus;
 	domain->weight = 256;
+	domain->extra = true;
 	domain->alive = true;
-	domain->sched = sched_part(pool->ops->domain_bytes);
 	for (uint32_t i = 0; i < vcpus; i++)
 		cl_cpuset_add(&all, i);
 	domain->root = sim_group_new(domain, "/", &all);
-	if (!domain->root || (pool->ops->domain_bytes && !domain->sched))
+	if (!domain->root)
 		world->queue.failed = true;
 	for (uint32_t i = 0; i < vcpus; i++)
 		init_vcpu(world, domain, i);
-	for (uint32_t i = 0; i < vcpus && !world->queue.failed; i++)
-		pool->ops->insert(pool, &domain->vcpus[i]);
+	enter_pool(world, domain, pool);
 	return domain;
 }
 
@@ -251,15 +297,9 @@ void sim_domain_free(struct sim_world *world, struct sim_domain *domain)
 {
 	if (!domain)
 		return;
-	for (uint32_t i = 0; i < domain->vcpu_count; i++) {
-		struct sim_vcpu *vcpu = &domain->vcpus[i];
-
-		sim_vcpu_block(world, vcpu);
-		if (vcpu->sched || !domain->pool->ops->vcpu_bytes)
-			domain->pool->ops->remove(domain->pool, vcpu);
-		sim_os_done(world, vcpu);
-		free(vcpu->sched);
-	}
+	leave_pool(world, domain);
+	for (uint32_t i = 0; i < domain->vcpu_count; i++)
+		sim_os_done(world, &domain->vcpus[i]);
 	while (domain->root) {
 		struct sim_group *next = domain->root->next;
 
@@ -274,7 +314,6 @@ void sim_domain_free(struct sim_world *world, struct sim_domain *domain)
 		world->domain_count--;
 		break;
 	}
-	free(domain->sched);
 	free(domain->vcpus);
 	free(domain->tasks);
 	free(domain);

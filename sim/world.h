@@ -153,8 +153,9 @@ struct sim_domain {
 	struct sim_vcpu *vcpus;
 	uint32_t vcpu_count;
 	uint64_t weight, cap;          /* cap: ppm of a CPU, 0: none */
-	uint64_t period_ns, budget_ns; /* SEDF, RTDS: of each vCPU */
-	bool extra;                    /* SEDF: takes part in extra time */
+	uint64_t period_ns, budget_ns; /* SEDF, RTDS: of each vCPU; 0: the scheduler's default */
+	bool extra;                    /* SEDF, RTDS: takes part in extra time, as by default */
+	uint64_t latency_ns;           /* SEDF: period to begin with after a long block; 0: none */
 	uint64_t mem[SIM_NODES_MAX];   /* bytes on each node */
 	uint64_t mem_max;
 	bool alive, paused;
@@ -267,6 +268,11 @@ void sim_domain_pause(struct sim_world *world, struct sim_domain *domain, bool p
 void sim_vcpu_wake(struct sim_world *world, struct sim_vcpu *vcpu);
 void sim_vcpu_block(struct sim_world *world, struct sim_vcpu *vcpu);
 void sim_vcpu_pin(struct sim_world *world, struct sim_vcpu *vcpu, const struct cl_cpuset *hard);
+void sim_vcpu_prefer(struct sim_vcpu *vcpu, const struct cl_cpuset *soft);
+/* Into another pool; its vCPUs may run anywhere in that. */
+void sim_domain_move(struct sim_world *world, struct sim_domain *domain, struct sim_pool *pool);
+/* Books the time in its state up to now. */
+void sim_vcpu_account(struct sim_world *world, struct sim_vcpu *vcpu);
 void sim_pcpu_init(struct sim_world *world, struct sim_pcpu *pcpu);
 /* The scheduler is asked what is to run there, as soon as may be. */
 void sim_pcpu_tickle(struct sim_world *world, struct sim_pcpu *pcpu);
