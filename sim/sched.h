@@ -27,12 +27,15 @@ struct sim_sched_ops {
 	/*
 	 * Who runs on this pCPU from now on: NULL is idle. before: who ran until now and still
 	 * could, or NULL. Must take hard affinity into account. *ret_slice_ns: until it is asked
-	 * again, at the latest; UINT64_MAX: when something happens.
+	 * again, at the latest, idle or not; UINT64_MAX: when something happens. Must not tickle
+	 * the pCPU that it is asked for.
 	 */
 	struct sim_vcpu *(*schedule)(struct sim_pool *pool, struct sim_pcpu *pcpu,
 				     struct sim_vcpu *before, uint64_t *ret_slice_ns);
-	/* Weight, cap, budget or affinity was changed. */
+	/* Weight, cap, budget or affinity was changed; or nothing. */
 	void (*changed)(struct sim_pool *pool, struct sim_domain *domain);
+	/* Asserts that its queues and the states of vCPUs and pCPUs agree. For tests. */
+	void (*check)(const struct sim_pool *pool);
 };
 
 struct sim_pool {
@@ -40,15 +43,52 @@ struct sim_pool {
 	struct sim_world *world;
 	const struct sim_sched_ops *ops;
 	struct cl_cpuset pcpus;
-	uint64_t slice_ns, ratelimit_ns; /* credit; credit, credit2 */
+	uint64_t slice_ns, ratelimit_ns; /* credit; credit, credit2: Xen's defaults from init on */
 	void *sched;
 	struct sim_random random;
 };
 
+/* NULL: there is none of this name. */
 const struct sim_sched_ops *sim_sched_find(const char *name);
 /* All of them, ended by NULL. */
 extern const struct sim_sched_ops *const sim_scheds[];
 struct sim_pool *sim_pool_new(struct sim_world *world, const struct sim_sched_ops *ops,
 			      const struct cl_cpuset *pcpus);
+
+extern const struct sim_sched_ops sim_sched_credit, sim_sched_credit2, sim_sched_rtds,
+	sim_sched_sedf;
+
+/* ---- for schedulers ---- */
+
+/* A pool's pCPUs by rising number. index: by a pCPU's number, where it is in at. */
+struct sim_sched_cpus {
+	struct sim_pcpu *at[SIM_PCPUS_MAX];
+	uint32_t index[SIM_PCPUS_MAX], count;
+};
+void sim_sched_cpus(const struct sim_pool *pool, struct sim_sched_cpus *ret_cpus);
+/* The i-th one after this one, from 1 on; the count-th one is itself again. */
+static inline struct sim_pcpu *sim_sched_after(const struct sim_sched_cpus *cpus, uint32_t index,
+					       uint32_t i)
+{
+	return cpus->at[(index + i) % cpus->count];
+}
+
+static inline bool sim_may_run(const struct sim_vcpu *vcpu, const struct sim_pcpu *pcpu)
+{
+	return cl_cpuset_has(&vcpu->hard, pcpu->id);
+}
+
+static inline bool sim_likes(const struct sim_vcpu *vcpu, const struct sim_pcpu *pcpu)
+{
+	return cl_cpuset_has(&vcpu->soft, pcpu->id);
+}
+
+/* Soft affinity prefers some of the pCPUs on which it may run to others. */
+bool sim_sched_soft(const struct sim_vcpu *vcpu);
+/* Since when the pCPU runs what it runs. */
+static inline uint64_t sim_sched_ran_ns(const struct sim_pcpu *pcpu)
+{
+	return pcpu->world->queue.now_ns - pcpu->since_ns;
+}
 
 #endif
