@@ -97,9 +97,6 @@ struct cli_verb {
 /* ---- verbs.c ---- */
 extern const struct cli_verb *const cli_verbs[]; /* NULL-terminated */
 const struct cli_verb *cli_verb_find(const char *name);
-/* The candidate (NULL-terminated list) nearest to a misspelt word by edit distance; NULL if none is
- * near. */
-const char *cli_nearest(const char *word, const char *const *candidates);
 
 /* ---- options.c ---- */
 /* The options of a verb, common ones last: for (i = 0; (o = cli_option_at(verb, i)); i++) */

@@ -20,7 +20,7 @@ static enum cli_exit unknown_verb(const struct cli_call *call, const char *word)
 
 	for (; cli_verbs[n] && n < CL_COUNT(names) - 1; n++)
 		names[n] = cli_verbs[n]->name;
-	const char *near = cli_nearest(word, names);
+	const char *near = cl_nearest(word, names);
 
 	if (near)
 		return cli_usage(call, "there is no verb '%s'; did you mean '%s'?", word, near);

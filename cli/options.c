@@ -208,7 +208,7 @@ static enum cli_exit unknown_option(const struct cli_call *call, const char *nam
 
 	for (uint32_t i = 0; (o = cli_option_at(call->verb, i)) && i < CL_COUNT(names) - 1; i++)
 		names[i] = o->name;
-	const char *near = cli_nearest(name, names);
+	const char *near = cl_nearest(name, names);
 
 	if (near)
 		return cli_usage(call, "there is no option --%s; did you mean --%s?", name, near);

@@ -55,6 +55,10 @@ bool cl_parse_u64(const char *text, uint64_t *ret_value, const char **ret_end);
  */
 char *cl_escape(const char *text, char *buf, size_t size);
 
+/* The candidate (NULL-terminated list) nearest to a misspelt word by edit distance; NULL if none is
+ * near. */
+const char *cl_nearest(const char *word, const char *const *candidates);
+
 /* One allocation each; NULL when there is no memory. _free(NULL) is fine. */
 struct cl_snapshot *cl_snapshot_new(const struct cl_limits *cap);
 void cl_snapshot_free(struct cl_snapshot *snap);

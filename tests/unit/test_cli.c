@@ -78,14 +78,14 @@ static void test_nearest(void **state)
 
 	memset(all_long, 'a', sizeof(all_long) - 1);
 	all_long[sizeof(all_long) - 1] = '\0';
-	assert_string_equal(cli_nearest("stauts", words), "status");
-	assert_string_equal(cli_nearest("statu", words), "status");
-	assert_string_equal(cli_nearest("aply", words), "apply");
-	assert_string_equal(cli_nearest("rum", words), "run");
-	assert_null(cli_nearest("xyzzyplugh", words));
-	assert_null(cli_nearest("", words));
-	assert_null(cli_nearest(all_long, words));
-	assert_null(cli_nearest("run", none));
+	assert_string_equal(cl_nearest("stauts", words), "status");
+	assert_string_equal(cl_nearest("statu", words), "status");
+	assert_string_equal(cl_nearest("aply", words), "apply");
+	assert_string_equal(cl_nearest("rum", words), "run");
+	assert_null(cl_nearest("xyzzyplugh", words));
+	assert_null(cl_nearest("", words));
+	assert_null(cl_nearest(all_long, words));
+	assert_null(cl_nearest("run", none));
 }
 
 static void test_forms(void **state)
