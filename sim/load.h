@@ -33,7 +33,7 @@ struct sim_report {
 void sim_report_add(struct sim_report *report, const char *prefix, const char *name,
 		    const char *unit, double value, enum sim_better better);
 
-enum sim_load_unit { SIM_NS, SIM_BYTES, SIM_COUNT, SIM_PPM, SIM_PER_S, SIM_TEXT };
+enum sim_load_unit { SIM_NS, SIM_BYTES, SIM_COUNT, SIM_PPM, SIM_PER_S, SIM_TEXT, SIM_BOOL };
 
 struct sim_load_param { /* of type uint64_t; TEXT: char[CL_PATH_MAX] */
 	const char *name, *doc;

@@ -31,10 +31,32 @@ int sim_scenario_read(const char *path, const char *const *sets, uint32_t set_co
 void sim_scenario_free(struct sim_scenario *scenario);
 const char *sim_scenario_title(const struct sim_scenario *scenario);
 uint64_t sim_scenario_duration_ns(const struct sim_scenario *scenario);
+/* "" where there is none. */
+const char *sim_scenario_id(const struct sim_scenario *scenario); /* the file's name */
+const char *sim_scenario_paper(const struct sim_scenario *scenario);
+const char *sim_scenario_native(const struct sim_scenario *scenario);
+const char *sim_scenario_testbed(const struct sim_scenario *scenario); /* its title */
+/* The files that it was read from: 0 the scenario's, 1 the testbed's; NULL: none. */
+const char *sim_scenario_file(const struct sim_scenario *scenario, uint32_t i);
+const struct cl_params *sim_scenario_params(const struct sim_scenario *scenario);
+
+/* What a source says: an absolute figure, or a difference in % against another policy's. */
+struct sim_expectation {
+	const char *name, *metric, *policy, *against, *source; /* against: "" for none */
+	bool has_figure;
+	double figure; /* in the metric's unit, or % */
+	enum sim_direction { SIM_ANY, SIM_RISES, SIM_FALLS, SIM_SAME } direction;
+	double tolerance; /* a share of the figure; of 'same', of what it is compared with */
+};
+/* The i-th; false: there are no more. */
+bool sim_scenario_expects(const struct sim_scenario *scenario, uint32_t i,
+			  struct sim_expectation *ret);
 
 int sim_run_new(const struct sim_scenario *scenario, uint64_t seed, struct sim_run **ret_run,
 		struct cl_error *reterr);
 void sim_run_free(struct sim_run *run);
+/* By hand: dom0's vCPUs one to one on the first of the pCPUs that they may be on. */
+void sim_run_pin(struct sim_run *run);
 struct sim_world *sim_run_world(struct sim_run *run);
 /* Events happen until then. False: the run is over, or a bound was hit (*reterr says which). */
 bool sim_run_until(struct sim_run *run, uint64_t until_ns, struct cl_error *reterr);

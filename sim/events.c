@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Events that a scenario may ask for: a guest comes or goes, a setting changes. */
+#include "run.h"
+
+#include <string.h>
+
+/* Calls fn for each guest that the event names. */
+static void each_guest(struct sim_run *run, const struct sim_setup_event *event,
+		       void (*fn)(struct sim_run *run, struct sim_run_guest *guest,
+				  uint64_t number))
+{
+	for (uint32_t i = 0; i < run->guest_count && !run->trouble.code; i++)
+		if (sim_guest_fits(run->guests[i].section, run->guests[i].index, event->guest))
+			fn(run, &run->guests[i], event->number);
+}
+
+static void create_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
+{
+	if (guest->domain || sim_run_create(run, guest, &run->trouble) < 0)
+		return;
+	for (uint32_t i = 0; i < run->load_count; i++) {
+		const struct sim_setup_load *load = run->loads[i].section->values;
+
+		if (run->loads[i].guest == guest && load->start_ns <= run->world->queue.now_ns)
+			sim_run_begin_load(&run->loads[i]);
+	}
+}
+
+static void create(struct sim_run *run, const struct sim_setup_event *event)
+{
+	each_guest(run, event, create_one);
+}
+
+/* Its back ends' threads have left the containers that they were in. */
+static void leave_groups(struct sim_world *world, uint32_t domid)
+{
+	struct sim_domain *dom0 = world->domains[0];
+
+	for (uint32_t i = 0; i < dom0->task_count; i++)
+		if (dom0->tasks[i]->guest == domid)
+			sim_task_place(world, dom0->tasks[i], dom0->root, &dom0->root->cpus);
+}
+
+/* It never runs again, and its memory is free; its record stays until the run ends, since others
+ * may still refer to it. */
+static void destroy_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
+{
+	struct sim_domain *domain = guest->domain;
+
+	if (!domain || !domain->alive)
+		return;
+	for (uint32_t i = 0; i < run->load_count; i++)
+		if (run->loads[i].guest == guest)
+			sim_run_end_load(&run->loads[i], false);
+	sim_domain_pause(run->world, domain, true);
+	domain->alive = false;
+	leave_groups(run->world, domain->id);
+	for (uint32_t i = 0; i < run->world->node_count; i++) {
+		run->world->nodes[i].free_bytes += domain->mem[i];
+		domain->mem[i] = 0;
+	}
+}
+
+static void destroy(struct sim_run *run, const struct sim_setup_event *event)
+{
+	each_guest(run, event, destroy_one);
+}
+
+static void pause_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
+{
+	if (guest->domain && guest->domain->alive)
+		sim_domain_pause(run->world, guest->domain, number != 0);
+}
+
+static void pause(struct sim_run *run, const struct sim_setup_event *event)
+{
+	struct sim_setup_event on = *event;
+
+	on.number = 1;
+	each_guest(run, &on, pause_one);
+}
+
+static void unpause(struct sim_run *run, const struct sim_setup_event *event)
+{
+	struct sim_setup_event off = *event;
+
+	off.number = 0;
+	each_guest(run, &off, pause_one);
+}
+
+/* dom0 has a weight and a cap, too. */
+static void each_domain(struct sim_run *run, const struct sim_setup_event *event, bool weight)
+{
+	for (uint32_t i = 0; i < run->world->domain_count; i++) {
+		struct sim_domain *domain = run->world->domains[i];
+		bool named = strcmp(domain->name, event->guest) == 0;
+
+		for (uint32_t g = 0; g < run->guest_count; g++)
+			named = named || (run->guests[g].domain == domain &&
+					  sim_guest_fits(run->guests[g].section,
+							 run->guests[g].index, event->guest));
+		if (!named || !domain->alive)
+			continue;
+		if (weight)
+			domain->weight = event->number;
+		else
+			domain->cap = event->number;
+		domain->pool->ops->changed(domain->pool, domain);
+	}
+}
+
+static void set_weight(struct sim_run *run, const struct sim_setup_event *event)
+{
+	each_domain(run, event, true);
+}
+
+static void set_cap(struct sim_run *run, const struct sim_setup_event *event)
+{
+	each_domain(run, event, false);
+}
+
+/* clang-format off */
+const struct sim_event_kind sim_event_kinds[] = {
+	{ "create", "a guest that is not there until then", false, { 0 }, create },
+	{ "destroy", "a guest is gone: its loads end, its memory is free", false, { 0 }, destroy },
+	{ "pause", "a guest runs no more", false, { 0 }, pause },
+	{ "unpause", "it runs again", false, { 0 }, unpause },
+	{ "weight", "of a domain", true, { .unit = SIM_COUNT, .least = 1, .most = 65535 }, set_weight },
+	{ "cap", "of a domain, of one CPU; 0 is none", true, { .unit = SIM_PPM, .most = 256 * CL_PPM }, set_cap },
+	{ 0 },
+};
+/* clang-format on */

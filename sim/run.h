@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run: what the files of a run share: run.c, run_build.c, run_report.c, events.c. */
+#ifndef CLOSER_SIM_RUN_H
+#define CLOSER_SIM_RUN_H
+
+#include "setup.h"
+
+struct sim_run_guest {
+	const struct sim_section *section;
+	uint32_t index;
+	struct sim_domain *domain; /* NULL: it does not exist yet */
+	uint64_t cpu_ns, wait_ns;  /* when counting began */
+	uint64_t t_ns[3], t_count;
+};
+
+struct sim_run_load {
+	struct sim_run *run;
+	const struct sim_section *section;
+	struct sim_run_guest *guest; /* NULL: in dom0 or a driver domain */
+	struct sim_domain *domain;
+	uint64_t stream;
+	struct sim_load *load; /* NULL: not begun yet */
+	struct sim_event start, stop;
+	uint64_t since_ns;        /* counting began */
+	struct sim_report *ended; /* what was counted until then */
+	bool stopped;
+};
+
+struct sim_run_event {
+	struct sim_run *run;
+	const struct sim_setup_event *setup;
+	struct sim_event event;
+};
+
+struct sim_run_base { /* what had been counted when counting began */
+	uint64_t dom0_ns, dom0_wait_ns, driver_ns, switches, moves;
+};
+
+struct sim_run {
+	const struct sim_scenario *scenario;
+	struct sim_world *world;
+	struct sim_pool **pools; /* by their section's order */
+	struct sim_domain **drivers;
+	struct sim_nic **nics;
+	struct sim_disk **disks;
+	uint32_t driver_count, nic_count, disk_count;
+	struct sim_run_guest *guests;
+	uint32_t guest_count;
+	struct sim_run_load *loads;
+	uint32_t load_count;
+	struct sim_run_event *events;
+	uint32_t event_count;
+	struct sim_event warm;
+	bool counting;
+	struct sim_run_base base;
+	uint64_t warm_ns;        /* since when it counts */
+	uint64_t wall_end_ns;    /* this machine's clock; 0: not begun */
+	struct cl_error trouble; /* code not 0: it cannot go on */
+};
+
+/* run_build.c */
+int sim_run_build(struct sim_run *run, struct cl_error *reterr);
+int sim_run_create(struct sim_run *run, struct sim_run_guest *guest, struct cl_error *reterr);
+/* run.c */
+void sim_run_begin_load(struct sim_run_load *load);
+/* What it counted is kept. stop: its tasks and devices are let go; a guest that is gone keeps them,
+ * since packets and requests may be under way. */
+void sim_run_end_load(struct sim_run_load *load, bool stop);
+/* run_report.c */
+void sim_run_count(struct sim_run *run); /* from here on */
+
+#endif
