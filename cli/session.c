@@ -40,12 +40,12 @@ int cli_observe(struct cl_engine *engine, struct cl_tick *ret_tick, struct cl_er
 
 int cli_sleep(struct cl_engine *engine, uint64_t ns, bool *ret_ended, struct cl_error *reterr)
 {
-	uint64_t until = cl_clock_ns() + ns;
+	uint64_t until = cl_engine_clock_ns(engine) + ns;
 	enum cl_wake why = CL_WAKE_EVENT;
 
 	*ret_ended = false;
 	while (why == CL_WAKE_EVENT) {
-		uint64_t now = cl_clock_ns();
+		uint64_t now = cl_engine_clock_ns(engine);
 		int r = cl_engine_wait(engine, now < until ? until - now : 0, -1, &why, reterr);
 
 		if (r < 0)

@@ -122,6 +122,9 @@ static enum cli_exit run(const struct cli_call *call)
 
 	if (code != CLI_OK)
 		return code;
+	if (cl_host_simulated(call->v.host))
+		return cli_usage(call, "nothing can be handed over on a simulated host: it is gone "
+				       "with the command that asks");
 	json_t *list = json_array();
 	int r = cl_state_dir(call->v.state_dir, &err);
 

@@ -68,7 +68,10 @@ static enum cli_exit report(const struct outcomes *out, const struct cl_tick *ti
 	else if (tick->done == 0 && tick->failed == 0)
 		cli_say(call, "there was nothing to change");
 	else if (tick->done > 0)
-		cli_say(call, "stays so until `closer undo`");
+		cli_say(call, cl_host_simulated(call->v.host)
+				      ? "on a simulated host, which is gone now: there is nothing "
+					"to undo"
+				      : "stays so until `closer undo`");
 	return tick->failed > 0 ? CLI_FAILED : CLI_OK;
 }
 
@@ -112,6 +115,9 @@ static enum cli_exit run(const struct cli_call *call)
 	struct cl_tick tick = { 0 };
 	struct cl_error err;
 
+	if (call->v.for_ns > 0 && cl_host_simulated(call->v.host))
+		return cli_usage(call, "--for makes no sense on a simulated host: it is gone with "
+				       "this command");
 	if (cli_open(call, true, NULL, &engine, &err) < 0)
 		return cli_error(call, &err);
 	struct outcomes out = { .call = call,

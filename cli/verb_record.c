@@ -12,7 +12,7 @@ static int pause_until(const struct cli_call *call, struct cl_engine *engine, in
 {
 	for (;;) {
 		enum cl_wake why;
-		uint64_t now = cl_clock_ns();
+		uint64_t now = cl_engine_clock_ns(engine);
 		int r = cl_engine_wait(engine, now < until_ns ? until_ns - now : 0, signals, &why,
 				       reterr);
 
@@ -27,10 +27,11 @@ static int pause_until(const struct cli_call *call, struct cl_engine *engine, in
 static int record(const struct cli_call *call, struct cl_engine *engine, int signals,
 		  uint64_t *ret_ticks, struct cl_error *reterr)
 {
-	uint64_t end = call->v.for_ns > 0 ? cl_clock_ns() + call->v.for_ns : UINT64_MAX;
+	uint64_t end =
+		call->v.for_ns > 0 ? cl_engine_clock_ns(engine) + call->v.for_ns : UINT64_MAX;
 
 	for (;;) {
-		uint64_t next = cl_clock_ns() + call->v.params.interval;
+		uint64_t next = cl_engine_clock_ns(engine) + call->v.params.interval;
 		bool over = false;
 		int r = cli_observe(engine, NULL, reterr);
 

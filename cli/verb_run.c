@@ -20,6 +20,7 @@ struct loop {
 	struct cl_engine *engine;
 	enum mode mode;
 	int signals;
+	bool simulated;  /* nothing is put back: it is gone */
 	uint64_t end_ns; /* --for */
 	uint64_t ticks, done, failed;
 	uint64_t advised; /* hash of the advice that was given last: the same is not repeated */
@@ -162,7 +163,7 @@ static int wait_tick(struct loop *loop, uint64_t began_ns, bool *ret_over, struc
 	const struct cl_params *params = &loop->call->v.params;
 	uint64_t until = began_ns + params->interval < loop->end_ns ? began_ns + params->interval
 								    : loop->end_ns;
-	uint64_t now = cl_clock_ns(), soonest = began_ns + params->interval_min;
+	uint64_t now = cl_engine_clock_ns(loop->engine), soonest = began_ns + params->interval_min;
 	enum cl_wake why;
 	int r = cl_engine_wait(loop->engine, now < until ? until - now : 0, loop->signals, &why,
 			       reterr);
@@ -170,10 +171,10 @@ static int wait_tick(struct loop *loop, uint64_t began_ns, bool *ret_over, struc
 	if (r < 0)
 		return r;
 	*ret_over = why == CL_WAKE_END || cli_signalled(loop->signals);
-	now = cl_clock_ns();
+	now = cl_engine_clock_ns(loop->engine);
 	if (!*ret_over && why == CL_WAKE_EVENT && now < soonest)
 		*ret_over = pause_ms(loop, soonest - now);
-	if (cl_clock_ns() >= loop->end_ns || cli_output_lost())
+	if (cl_engine_clock_ns(loop->engine) >= loop->end_ns || cli_output_lost())
 		*ret_over = true;
 	return 0;
 }
@@ -183,7 +184,7 @@ static int run_loop(struct loop *loop, struct cl_error *reterr)
 	bool over = false;
 
 	while (!over) {
-		uint64_t began = cl_clock_ns();
+		uint64_t began = cl_engine_clock_ns(loop->engine);
 		struct cl_error err;
 
 		if (one_tick(loop, &err) < 0) {
@@ -215,12 +216,15 @@ static enum cli_exit summary(const struct loop *loop, const struct cl_undo_repor
 
 		if (json)
 			json_object_set_new(json, "undo",
-					    acted ? cli_undo_json(undone) : json_null());
+					    acted && !loop->simulated ? cli_undo_json(undone)
+								      : json_null());
 		code = cli_json_line(call, json);
 	}
 	cli_say(call, "%llu ticks, %llu changes made, %llu failed", (unsigned long long)loop->ticks,
 		(unsigned long long)loop->done, (unsigned long long)loop->failed);
 	if (!acted)
+		return code;
+	if (loop->simulated)
 		return code;
 	cli_undo_print(call, undone);
 	return undone->failed == 0 && undone->verified ? code : CLI_FAILED;
@@ -257,15 +261,16 @@ static enum cli_exit run(const struct cli_call *call)
 	    cli_open(call, loop.mode == ENFORCE, call->v.output, &loop.engine, &err) < 0)
 		return cli_error(call, &err);
 	if (call->v.for_ns > 0)
-		loop.end_ns = cl_clock_ns() + call->v.for_ns;
+		loop.end_ns = cl_engine_clock_ns(loop.engine) + call->v.for_ns;
+	loop.simulated = cl_engine_host(loop.engine)->ops->simulated;
 	cl_escape(cl_engine_uri(loop.engine), host, sizeof(host));
 	cl_time_text(call->v.params.interval, interval, sizeof(interval));
 	switch (loop.mode) {
 	case ENFORCE:
 		snprintf(text, sizeof(text),
-			 "enforce: places guests' work on %s each %s; at the end (Ctrl-C) "
-			 "everything is put back",
-			 host, interval);
+			 "enforce: places guests' work on %s each %s; at the end (Ctrl-C) %s", host,
+			 interval,
+			 loop.simulated ? "the simulated host is gone" : "everything is put back");
 		break;
 	case ADVISE:
 		snprintf(text, sizeof(text),

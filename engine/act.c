@@ -94,7 +94,8 @@ static void expand_all(struct job *job)
 			break;
 		case CL_EXPANDED_CHANGE:
 			job->fates[i] = cl_change_sound(c) ? FATE_CHANGE : FATE_BAD;
-			check_process(c);
+			if (e->keeps)
+				check_process(c);
 			break;
 		}
 		if (job->fates[i] != FATE_CHANGE)
@@ -156,7 +157,7 @@ static int drop(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_err
 	int r;
 
 	cl_expand(cl_engine_now(e), e->plan, action, &object);
-	r = cl_journal_drop(e->writer, &object, reterr);
+	r = e->keeps ? cl_journal_drop(e->writer, &object, reterr) : 0;
 	if (r < 0)
 		return r;
 	tick->done++;
@@ -249,6 +250,13 @@ static void adopt_again(struct cl_engine *e, const struct cl_action *action)
 	};
 }
 
+/* For a reader; undo compares anyway, so a full disk loses nothing here. */
+static void written(const struct job *job, uint32_t at, int code)
+{
+	if (job->engine->keeps)
+		(void)cl_journal_outcome(job->engine->writer, job->ids[at], code);
+}
+
 static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_error *reterr)
 {
 	struct cl_engine *e = job->engine;
@@ -261,7 +269,7 @@ static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_e
 	if (rests_on_failed(job, at)) {
 		job->failed[at] = true;
 		tick->skipped++;
-		(void)cl_journal_outcome(e->writer, job->ids[at], ECANCELED);
+		written(job, at, ECANCELED);
 		tell(job, action, ECANCELED, "skipped: what it rests on failed");
 		return 0;
 	}
@@ -271,8 +279,7 @@ static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_e
 	job->failed[at] = code != 0;
 	tick->done += code == 0;
 	tick->failed += code != 0;
-	/* For a reader; undo compares anyway, so a full disk loses nothing here. */
-	(void)cl_journal_outcome(e->writer, job->ids[at], code);
+	written(job, at, code);
 	tell(job, action, code, code ? err.text : "");
 	return outcome(job, i, code, reterr);
 }
@@ -317,6 +324,15 @@ static int act(struct job *job, struct cl_tick *tick, struct cl_error *reterr)
 	return first;
 }
 
+static int write_plan(struct job *job, struct cl_error *reterr)
+{
+	int r = drop_adopted(job, reterr);
+
+	return r < 0 ? r
+		     : cl_journal_plan(job->engine->writer, job->changes, job->why, job->count,
+				       job->ids, reterr);
+}
+
 int cl_engine_apply(struct cl_engine *e,
 		    void (*say)(void *ctx, const struct cl_action *action, int code,
 				const char *text),
@@ -329,18 +345,15 @@ int cl_engine_apply(struct cl_engine *e,
 
 	if (!e->act)
 		return cl_fail(reterr, EPERM, "this closer was started to observe, not to act");
-	r = cl_engine_guard(e, &tick.supervisor_restarted, reterr);
+	r = e->keeps ? cl_engine_guard(e, &tick.supervisor_restarted, reterr) : 0;
 	if (r == 0 && e->fresh && job.n > 0) {
 		r = start_job(&job);
 		if (r < 0)
 			cl_fail(reterr, ENOMEM, "applying a plan: no memory; nothing was applied");
 		else
 			expand_all(&job);
-		if (r == 0)
-			r = drop_adopted(&job, reterr);
-		if (r == 0)
-			r = cl_journal_plan(e->writer, job.changes, job.why, job.count, job.ids,
-					    reterr);
+		if (r == 0 && e->keeps)
+			r = write_plan(&job, reterr);
 		if (r == 0)
 			r = act(&job, &tick, reterr);
 		end_job(&job);

@@ -16,6 +16,7 @@ struct cl_engine {
 	char dir[CL_PATH_MAX]; /* state directory */
 	struct cl_params params;
 	bool act;
+	bool keeps; /* what it does outlives it unless undone: with lock, supervisor and journal */
 	struct cl_snapshot *snaps[2];
 	uint32_t now;  /* which of them; the other is the previous one */
 	uint32_t seen; /* sound snapshots so far, 0, 1, or 2 for more */
@@ -25,7 +26,7 @@ struct cl_engine {
 	struct cl_recorder *recorder;
 	struct cl_error unrecorded; /* code not 0: why the recording ended before we did */
 	struct stat looked;         /* without act: the journal's file when it was last read */
-	/* with act */
+	/* if it keeps */
 	int dir_fd, lock_fd;
 	struct cl_supervisor *supervisor;
 	struct cl_journal_writer *writer;

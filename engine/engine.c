@@ -115,7 +115,7 @@ static int own_others(struct cl_engine *e, struct cl_error *reterr)
 	int r = 0;
 
 	snprintf(path, sizeof(path), "%s/" CL_JOURNAL_FILE, e->dir);
-	if (e->host->ops == &cl_host_replay || stat(path, &st) < 0 ||
+	if (e->host->ops == &cl_host_replay || e->host->ops->simulated || stat(path, &st) < 0 ||
 	    (st.st_ino == e->looked.st_ino && st.st_size == e->looked.st_size))
 		return 0;
 	e->looked = st;
@@ -172,9 +172,9 @@ static int tell_and_decide(struct cl_engine *e, struct cl_tick *tick, struct cl_
 
 	if (!e->act)
 		r = own_others(e, reterr);
-	else if (!e->owned)
+	else if (e->keeps && !e->owned)
 		r = own_journal(e, reterr);
-	if (r == 0 && e->act)
+	if (r == 0 && e->keeps)
 		r = take_requests(e, reterr);
 	if (r < 0)
 		return r;
@@ -200,7 +200,7 @@ int cl_engine_observe(struct cl_engine *e, struct cl_tick *ret_tick, struct cl_e
 	int r = 0;
 
 	e->fresh = false;
-	if (e->act)
+	if (e->keeps)
 		r = cl_engine_guard(e, &tick.supervisor_restarted, reterr);
 	if (r == 0)
 		r = ops->observe(e->host, ops->now_ns(e->host) + e->params.interval / 2, next,
@@ -225,6 +225,11 @@ int cl_engine_wait(struct cl_engine *e, uint64_t ns, int fd, enum cl_wake *ret_w
 	const struct cl_host_ops *ops = e->host->ops;
 
 	return ops->wait(e->host, ops->now_ns(e->host) + ns, fd, ret_why, reterr);
+}
+
+uint64_t cl_engine_clock_ns(const struct cl_engine *e)
+{
+	return e->host->ops->simulated ? e->host->ops->now_ns(e->host) : cl_clock_ns();
 }
 
 const struct cl_snapshot *cl_engine_prev(const struct cl_engine *e)
@@ -279,6 +284,7 @@ static struct cl_engine *new_engine(const struct cl_engine_options *options,
 	e->dir_fd = e->lock_fd = -1;
 	e->params = options->params;
 	e->act = options->act;
+	e->keeps = options->act;
 	snprintf(e->dir, sizeof(e->dir), "%s", dir);
 	return e;
 }
@@ -303,7 +309,7 @@ static int open_rest(struct cl_engine *e, const struct cl_engine_options *option
 	const struct cl_limits *cap = options->limits ? options->limits : &cl_limits_default;
 	int r = 0;
 
-	if (e->act)
+	if (e->keeps)
 		r = cl_journal_open(e->dir, e->uri, &e->writer, reterr);
 	if (r < 0)
 		return r;
@@ -332,8 +338,9 @@ int cl_engine_open_host(const struct cl_engine_options *options, struct cl_host 
 		return reterr ? -reterr->code : -EINVAL;
 	}
 	e->host = host;
+	e->keeps = e->act && !host->ops->simulated;
 	snprintf(e->uri, sizeof(e->uri), "%s", uri);
-	r = e->act ? open_acting(e, &err) : 0;
+	r = e->keeps ? open_acting(e, &err) : 0;
 	if (r == 0)
 		r = open_rest(e, options, &err);
 	if (r < 0) {
@@ -359,7 +366,8 @@ int cl_engine_open(const struct cl_engine_options *options, struct cl_engine **r
 			*reterr = err;
 		return -err.code;
 	}
-	r = e->act ? open_acting(e, &err) : 0;
+	e->keeps = e->act && !cl_host_simulated(options->host_uri);
+	r = e->keeps ? open_acting(e, &err) : 0;
 	if (r == 0)
 		r = cl_host_open(options->host_uri, &e->host, e->uri, sizeof(e->uri), &err);
 	if (r == 0)
@@ -431,7 +439,7 @@ int cl_engine_close(struct cl_engine *e, enum cl_ending ending, uint64_t until_n
 		closed = -err.code;
 	}
 	cl_host_close(e->host);
-	if (e->act)
+	if (e->keeps)
 		r = end(e, ending, until_ns, ret_report, reterr);
 	if (r == 0 && closed < 0) {
 		r = closed;

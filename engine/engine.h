@@ -24,6 +24,8 @@ extern const struct cl_host_ops *const cl_hosts[];
 int cl_host_open(const char *uri, struct cl_host **ret_host, char *ret_uri, size_t uri_size,
 		 struct cl_error *reterr);
 void cl_host_close(struct cl_host *host);
+/* Is it of a kind that is gone with this process? By its scheme; nothing is opened. */
+bool cl_host_simulated(const char *uri);
 
 /* ---- journal: engine/journal.c ----
  *
@@ -161,8 +163,9 @@ struct cl_engine_options {
 	const char *state_dir; /* NULL: CL_STATE_DIR */
 	struct cl_params params;
 	const struct cl_limits *limits; /* NULL: default */
-	bool act;                       /* journal and apply; else only observe and decide */
-	const char *record;             /* file, or NULL */
+	bool act; /* journal (unless the host is simulated) and apply; else only observe and decide
+		   */
+	const char *record; /* file, or NULL */
 };
 
 struct cl_tick {                        /* what one tick did */
@@ -174,9 +177,13 @@ struct cl_tick {                        /* what one tick did */
 
 struct cl_engine;
 /* With act: takes the lock, starts the supervisor, reads this boot's journal and tells the state
- * what is owned. */
+ * what is owned. None of that for a simulated host: nothing of it is left when this process ends,
+ * and its threads' and interrupts' numbers are others' on this machine. */
 int cl_engine_open(const struct cl_engine_options *options, struct cl_engine **ret_engine,
 		   struct cl_error *reterr);
+/* The same on a host that is open already; the engine owns it from now on, also on failure. */
+int cl_engine_open_host(const struct cl_engine_options *options, struct cl_host *host,
+			const char *uri, struct cl_engine **ret_engine, struct cl_error *reterr);
 /* observe + decide */
 int cl_engine_observe(struct cl_engine *engine, struct cl_tick *ret_tick, struct cl_error *reterr);
 /*
@@ -189,6 +196,8 @@ int cl_engine_apply(struct cl_engine *engine,
 		    void *ctx, struct cl_tick *ret_tick, struct cl_error *reterr);
 int cl_engine_wait(struct cl_engine *engine, uint64_t ns, int fd, enum cl_wake *ret_why,
 		   struct cl_error *reterr);
+/* What durations are measured with: CLOCK_MONOTONIC, or a simulated host's own clock. */
+uint64_t cl_engine_clock_ns(const struct cl_engine *engine);
 const struct cl_snapshot *
 cl_engine_prev(const struct cl_engine *engine); /* NULL before the second tick */
 const struct cl_snapshot *cl_engine_now(const struct cl_engine *engine);

@@ -2,6 +2,7 @@
 /* The table of hosts, and opening one by its URI or by finding it. */
 #include "internal.h"
 
+#include "host.h"
 #include "qemu/qemu.h"
 #include "record.h"
 #include "template/template.h"
@@ -13,7 +14,7 @@
 /* In the order in which they are looked for: Xen before QEMU, whose processes in a dom0 are device
  * models. */
 const struct cl_host_ops *const cl_hosts[] = {
-	&cl_host_xen, &cl_host_qemu, &cl_host_template, &cl_host_replay, NULL,
+	&cl_host_xen, &cl_host_qemu, &cl_host_template, &cl_host_replay, &cl_host_sim, NULL,
 };
 
 /* "qemu:DIR or PATTERN, template:PID,..": for errors. */
@@ -37,6 +38,13 @@ static const struct cl_host_ops *find(const char *scheme, size_t len)
 			return cl_hosts[i];
 	}
 	return NULL;
+}
+
+bool cl_host_simulated(const char *uri)
+{
+	const struct cl_host_ops *ops = uri ? find(uri, strcspn(uri, ":")) : NULL;
+
+	return ops && ops->simulated;
 }
 
 static bool detect(char uri[CL_PATH_MAX])

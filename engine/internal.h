@@ -107,11 +107,4 @@ struct cl_adopt { /* one request; irq or thread */
  * out. */
 int cl_adopt_take(int dir_fd, struct cl_adopt *list, uint32_t *count, struct cl_error *reterr);
 
-/* ---- expand.c is expand.h; engine.c ---- */
-
-/* cl_engine_open on a host that is open already; the engine owns it from now on, also on failure.
- * For tests. */
-int cl_engine_open_host(const struct cl_engine_options *options, struct cl_host *host,
-			const char *uri, struct cl_engine **ret_engine, struct cl_error *reterr);
-
 #endif

@@ -393,6 +393,10 @@ int cl_journal_open(const char *dir, const char *host_uri, struct cl_journal_wri
 
 	if (!w)
 		return cl_fail(reterr, ENOMEM, "opening the journal in %s: no memory", dir);
+	if (cl_host_simulated(host_uri)) {
+		free(w);
+		return cl_fail(reterr, EINVAL, "a simulated host has no journal on this machine");
+	}
 	*w = (struct cl_journal_writer){ .dir_fd = -1, .fd = -1, .next_id = 1, .next_plan = 1 };
 	snprintf(w->host, sizeof(w->host), "%s", host_uri ? host_uri : "");
 	r = cl_dir_open(dir, &w->dir_fd, reterr);

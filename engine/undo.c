@@ -404,6 +404,15 @@ int cl_undo(const char *dir, bool skip_corrupt, cl_undo_say say, void *ctx,
 		r = cl_journal_load(dir_fd, dir, skip_corrupt, &journal, reterr);
 	if (r < 0)
 		return r;
+	/* None is ever written; its numbers would be those of threads that have nothing to do with
+	 * it. */
+	if (cl_host_simulated(journal.host)) {
+		cl_journal_done(&journal);
+		return cl_fail(reterr, EINVAL,
+			       "the journal in %s says that it is of a simulated host, of which "
+			       "nothing is on this machine: nothing was changed; move it away",
+			       dir);
+	}
 	r = cl_undo_linux_new(&machine, reterr);
 	if (r == 0)
 		r = cl_undo_run(&journal, &cl_undo_linux, machine, say, ctx, &mine, reterr);

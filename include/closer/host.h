@@ -59,6 +59,9 @@ struct cl_host_ops {
 	const char *name; /* the URI's scheme: "qemu" of qemu:/run/vms */
 	const char *doc;  /* one line for help and man page */
 	const char *uri;  /* what follows the colon, for help: "DIR or PATTERN" */
+	/* It is in this process, and gone with it: no journal, no lock, nothing to undo; time is
+	 * its own clock's. */
+	bool simulated;
 	/* Is there such a host on this machine? Writes the URI that opens it. NULL: never found by
 	 * itself. */
 	bool (*detect)(char *ret_uri, size_t size);
