@@ -36,6 +36,14 @@ enum cli_type {
 	CLI_CHOICE, /* one of the words of arg, "a|b|c": uint64_t, 1 for the first; 0: not given */
 	CLI_PARAM,  /* the value of the parameter that has the option's name */
 	CLI_SET,    /* NAME=VALUE, any parameter */
+	CLI_LIST,   /* as often as it is given: struct cli_list */
+};
+
+#define CLI_LIST_MAX 64u
+
+struct cli_list {
+	const char *items[CLI_LIST_MAX];
+	uint32_t count;
 };
 
 /* Options that several verbs have: a verb says which groups it takes. */
@@ -63,10 +71,14 @@ struct cli_values {
 	const char *state_dir;
 	const char *output;
 	bool json, help;
-	bool works, watch;            /* status */
-	bool skip_corrupt;            /* undo */
-	bool verify;                  /* replay */
-	bool scdoc, params_scdoc;     /* help */
+	bool works, watch;                   /* status */
+	bool skip_corrupt;                   /* undo */
+	bool verify;                         /* replay */
+	bool scdoc, params_scdoc, sim_scdoc; /* help */
+	bool list;                           /* sim */
+	const char *seeds, *compare, *policy, *report;
+	uint64_t seed, jobs;
+	struct cli_list sets;
 	uint64_t completion;          /* help: choice */
 	uint64_t mode;                /* run: choice */
 	uint64_t for_ns, ticks, tick; /* 0: not given */
@@ -111,6 +123,7 @@ bool cli_parse_time(const char *text, uint64_t *ret_ns);
 void cli_help(FILE *out, const struct cli_verb *verb); /* NULL: all verbs */
 void cli_scdoc(FILE *out);                             /* the generated part of closer(1) */
 void cli_params_scdoc(FILE *out);                      /* the generated part of closer-params(5) */
+void cli_sim_scdoc(FILE *out);                         /* sim_docs.c: of closer-sim(5) */
 /* A parameter's name as options are written: with dashes. */
 char *cli_param_name(const char *name, char *buf, size_t size);
 /* A bound of a parameter in the form in which it is written. */
@@ -203,6 +216,6 @@ void cli_table(const struct cli_call *call, const struct cli_column *columns, ui
 
 extern const struct cli_verb cli_verb_check, cli_verb_status, cli_verb_plan, cli_verb_apply,
 	cli_verb_confirm, cli_verb_undo, cli_verb_adopt, cli_verb_explain, cli_verb_record,
-	cli_verb_replay, cli_verb_run, cli_verb_help, cli_verb_version;
+	cli_verb_replay, cli_verb_run, cli_verb_sim, cli_verb_help, cli_verb_version;
 
 #endif

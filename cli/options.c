@@ -172,6 +172,15 @@ static enum cli_exit store(struct cli_call *call, const struct cli_option *o, co
 					 o->arg);
 		memcpy(to, &value, sizeof(value));
 		return CLI_OK;
+	case CLI_LIST: {
+		struct cli_list *list = to;
+
+		if (list->count == CLI_LIST_MAX)
+			return cli_usage(call, "--%s is given more than %u times", o->name,
+					 CLI_LIST_MAX);
+		list->items[list->count++] = value;
+		return CLI_OK;
+	}
 	case CLI_PARAM:
 		return set_param(call, o->name, value);
 	case CLI_SET:

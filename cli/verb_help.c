@@ -43,6 +43,8 @@ static enum cli_exit run(const struct cli_call *call)
 		cli_scdoc(stdout);
 	else if (call->v.params_scdoc)
 		cli_params_scdoc(stdout);
+	else if (call->v.sim_scdoc)
+		cli_sim_scdoc(stdout);
 	else if (call->v.completion > 0)
 		cli_completion(stdout, call->v.completion);
 	else if (call->v.json)
@@ -59,6 +61,8 @@ static const struct cli_option options[] = {
 	  "print the part of closer(1) that is made from tables" },
 	{ "params-scdoc", 0, CLI_FLAG, NULL, CLI_AT(params_scdoc), CLI_GROUP_ALL,
 	  "print the part of closer-params(5) that is made from tables" },
+	{ "sim-scdoc", 0, CLI_FLAG, NULL, CLI_AT(sim_scdoc), CLI_GROUP_ALL,
+	  "print the part of closer-sim(5) that is made from tables" },
 	{ NULL, 0, CLI_FLAG, NULL, 0, CLI_GROUP_ALL, NULL },
 };
 

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sim: what the files of `closer sim` share.
+ *
+ *   scenario x policies x seeds -> jobs (sim_jobs.c) -> trial -> figures (sim_stats.c) -> table,
+ *   JSON (sim_print.c), page (sim_page.c)
+ */
+#ifndef CLOSER_CLI_SIM_H
+#define CLOSER_CLI_SIM_H
+
+#include "cli.h"
+#include "simulate.h"
+
+#define SIM_POLICIES_MAX 8u
+#define SIM_SEEDS_MAX    1000u
+
+/* Runs of one scenario: outcome of seed s under policy p is outcomes[s * policy_count + p]. */
+struct sim_trial {
+	struct sim_scenario *scenario;
+	const struct cl_sim_policy *policies[SIM_POLICIES_MAX];
+	uint32_t policy_count;
+	uint64_t first_seed;
+	uint32_t seed_count;
+	struct cl_sim_outcome *outcomes;
+};
+
+/*
+ * Runs all of it in so many processes. The outcome is the same with any number of them. -errno: the
+ * first run, in order, that failed.
+ */
+int sim_jobs(const struct cli_call *call, struct sim_trial *trial, uint32_t jobs,
+	     struct cl_error *reterr);
+
+/* ---- sim_stats.c ---- */
+
+/* A mean over seeds with the half width of its 95 % confidence interval (Student's t). */
+struct sim_figure {
+	uint32_t n;
+	double mean, half; /* half: 0 with n < 2, which is no interval */
+};
+
+enum sim_mark { SIM_UNSURE, SIM_EQUAL, SIM_BETTER, SIM_WORSE, SIM_OTHER };
+
+/* A difference in per cent, of the same seeds. */
+struct sim_difference {
+	struct sim_figure percent;
+	enum sim_mark mark; /* BETTER and WORSE: the interval does not hold 0 */
+};
+
+double sim_student(uint32_t degrees);
+struct sim_figure sim_figure_of(const double *values, uint32_t n);
+
+/* The metrics of a trial: those of its first outcome, then what only others have. */
+uint32_t sim_trial_metrics(const struct sim_trial *trial, const struct sim_metric **ret_metrics,
+			   uint32_t max);
+/* False: this run has it not. */
+bool sim_trial_value(const struct sim_trial *trial, const char *metric, uint32_t policy,
+		     uint32_t seed, double *ret_value);
+struct sim_figure sim_trial_figure(const struct sim_trial *trial, const char *metric,
+				   uint32_t policy);
+struct sim_difference sim_trial_difference(const struct sim_trial *trial,
+					   const struct sim_metric *metric, uint32_t policy,
+					   uint32_t base);
+
+/* What became of an expectation. */
+struct sim_verdict {
+	bool ran;    /* its policies and its metric are there */
+	bool figure; /* there is a figure: met says whether it is met */
+	bool met;
+	bool turn; /* there is a direction: right says whether it is */
+	bool right;
+	struct sim_figure ours;
+	double off; /* from the figure, in % of it */
+	const struct sim_metric *metric;
+};
+struct sim_verdict sim_judge(const struct sim_trial *trial, const struct sim_expectation *expect);
+
+struct sim_tally {
+	uint32_t expected, ran, figures, met, turns, right;
+};
+void sim_count_verdicts(const struct sim_trial *trial, struct sim_tally *tally);
+
+/* ---- sim_print.c ---- */
+
+/* A scale for values about this large: divide by it, and write the unit. */
+struct sim_scale {
+	double by;
+	const char *unit;
+};
+struct sim_scale sim_scale_of(const char *unit, double value);
+char *sim_number(double value, char *buf, size_t size);
+/* "12.3 ±0.4", "12.3" */
+char *sim_figure_text(const struct sim_figure *figure, double by, char *buf, size_t size);
+char *sim_difference_text(const struct sim_difference *difference, char *buf, size_t size);
+char *sim_verdict_text(const struct sim_verdict *verdict, char *buf, size_t size);
+/* What the source says: its figure, or its direction. */
+char *sim_expected_text(const struct sim_expectation *expect, const struct sim_verdict *verdict,
+			char *buf, size_t size);
+char *sim_ours_text(const struct sim_expectation *expect, const struct sim_verdict *verdict,
+		    char *buf, size_t size);
+const char *sim_mark_name(enum sim_mark mark);
+void sim_print(const struct cli_call *call, const struct sim_trial *trial);
+void sim_print_tally(const struct sim_tally *tally);
+json_t *sim_json(const struct sim_trial *trial);
+
+/* ---- sim_page.c ---- */
+
+/* DIR/index.html: all trials, to be read alone. *ret_plots: false where gnuplot is missing. */
+int sim_page(const char *dir, const struct sim_trial *trials, uint32_t count, bool *ret_plots,
+	     struct cl_error *reterr);
+
+#endif
