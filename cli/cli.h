@@ -76,7 +76,7 @@ struct cli_values {
 	bool verify;                         /* replay */
 	bool scdoc, params_scdoc, sim_scdoc; /* help */
 	bool list;                           /* sim */
-	const char *seeds, *compare, *policy, *report;
+	const char *seeds, *compare, *policy, *report, *variant;
 	uint64_t seed, jobs;
 	struct cli_list sets;
 	uint64_t completion;          /* help: choice */

@@ -2,8 +2,8 @@
 /*
  * sim: what the files of `closer sim` share.
  *
- *   scenario x policies x seeds -> jobs (sim_jobs.c) -> trial -> figures (sim_stats.c) -> table,
- *   JSON (sim_print.c), page (sim_page.c)
+ *   scenario x variants x policies x seeds -> jobs (sim_jobs.c) -> trial -> figures (sim_stats.c)
+ * -> table, JSON (sim_print.c), page (sim_page.c)
  */
 #ifndef CLOSER_CLI_SIM_H
 #define CLOSER_CLI_SIM_H
@@ -12,13 +12,25 @@
 #include "simulate.h"
 
 #define SIM_POLICIES_MAX 8u
+#define SIM_ARMS_MAX     128u
 #define SIM_SEEDS_MAX    1000u
 
-/* Runs of one scenario: outcome of seed s under policy p is outcomes[s * policy_count + p]. */
+/* A policy in a variant of the scenario: what is compared. */
+struct sim_arm {
+	const char *variant; /* "" where the scenario has none */
+	const struct cl_sim_policy *policy;
+	const struct sim_scenario *scenario;
+	char name[48]; /* "closer", "closer@n8" */
+};
+
+/* Runs of one scenario: the outcome of seed s in arm a is outcomes[s * arm_count + a]. */
 struct sim_trial {
 	struct sim_scenario *scenario;
+	struct sim_scenario *variants[SIM_ARMS_MAX]; /* none where there are no variants */
 	const struct cl_sim_policy *policies[SIM_POLICIES_MAX];
-	uint32_t policy_count;
+	uint32_t policy_count, variant_count;
+	struct sim_arm arms[SIM_ARMS_MAX]; /* by variant, then by policy */
+	uint32_t arm_count;
 	uint64_t first_seed;
 	uint32_t seed_count;
 	struct cl_sim_outcome *outcomes;
@@ -54,12 +66,11 @@ struct sim_figure sim_figure_of(const double *values, uint32_t n);
 uint32_t sim_trial_metrics(const struct sim_trial *trial, const struct sim_metric **ret_metrics,
 			   uint32_t max);
 /* False: this run has it not. */
-bool sim_trial_value(const struct sim_trial *trial, const char *metric, uint32_t policy,
-		     uint32_t seed, double *ret_value);
-struct sim_figure sim_trial_figure(const struct sim_trial *trial, const char *metric,
-				   uint32_t policy);
+bool sim_trial_value(const struct sim_trial *trial, const char *metric, uint32_t arm, uint32_t seed,
+		     double *ret_value);
+struct sim_figure sim_trial_figure(const struct sim_trial *trial, const char *metric, uint32_t arm);
 struct sim_difference sim_trial_difference(const struct sim_trial *trial,
-					   const struct sim_metric *metric, uint32_t policy,
+					   const struct sim_metric *metric, uint32_t arm,
 					   uint32_t base);
 
 /* What became of an expectation. */
@@ -89,6 +100,8 @@ struct sim_scale {
 };
 struct sim_scale sim_scale_of(const char *unit, double value);
 char *sim_number(double value, char *buf, size_t size);
+/* What an arm's policy is compared with: the first policy in the same variant. */
+uint32_t sim_base_of(const struct sim_trial *trial, uint32_t arm);
 /* "12.3 ±0.4", "12.3" */
 char *sim_figure_text(const struct sim_figure *figure, double by, char *buf, size_t size);
 char *sim_difference_text(const struct sim_difference *difference, char *buf, size_t size);

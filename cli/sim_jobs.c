@@ -28,8 +28,9 @@ struct job {
 static int run_one(const struct sim_trial *trial, uint32_t i, struct result *result)
 {
 	memset(result, 0, sizeof(*result));
-	result->code = cl_simulate(trial->scenario, trial->first_seed + i / trial->policy_count,
-				   trial->policies[i % trial->policy_count], &result->outcome,
+	result->code = cl_simulate(trial->arms[i % trial->arm_count].scenario,
+				   trial->first_seed + i / trial->arm_count,
+				   trial->arms[i % trial->arm_count].policy, &result->outcome,
 				   &result->error);
 	return result->code;
 }
@@ -70,7 +71,7 @@ static bool read_all(int fd, void *data, size_t size)
 
 static void work(const struct sim_trial *trial, uint32_t first, uint32_t step, int fd)
 {
-	uint32_t count = trial->seed_count * trial->policy_count;
+	uint32_t count = trial->seed_count * trial->arm_count;
 	struct result *result = malloc(sizeof(*result));
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -132,15 +133,14 @@ static int fail_dead(struct job *job, const struct sim_trial *trial, uint32_t i,
 	job->pid = 0;
 	return cl_fail(reterr, EPIPE, "%s, seed %llu, %s: its process died%s%s",
 		       sim_scenario_id(trial->scenario),
-		       (unsigned long long)(trial->first_seed + i / trial->policy_count),
-		       trial->policies[i % trial->policy_count]->name,
-		       WIFSIGNALED(status) ? " of " : "",
+		       (unsigned long long)(trial->first_seed + i / trial->arm_count),
+		       trial->arms[i % trial->arm_count].name, WIFSIGNALED(status) ? " of " : "",
 		       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "");
 }
 
 static void progress(const struct cli_call *call, const struct sim_trial *trial, uint32_t done)
 {
-	uint32_t count = trial->seed_count * trial->policy_count;
+	uint32_t count = trial->seed_count * trial->arm_count;
 
 	if (!isatty(STDERR_FILENO))
 		return;
@@ -155,7 +155,7 @@ static void progress(const struct cli_call *call, const struct sim_trial *trial,
 static int collect(const struct cli_call *call, struct sim_trial *trial, struct job *all,
 		   uint32_t jobs, struct result *result, struct cl_error *reterr)
 {
-	uint32_t count = trial->seed_count * trial->policy_count;
+	uint32_t count = trial->seed_count * trial->arm_count;
 
 	for (uint32_t i = 0; i < count; i++) {
 		progress(call, trial, i);
@@ -165,8 +165,8 @@ static int collect(const struct cli_call *call, struct sim_trial *trial, struct 
 			return cl_fail(
 				reterr, -result->code, "%s, seed %llu, %s: %s",
 				sim_scenario_id(trial->scenario),
-				(unsigned long long)(trial->first_seed + i / trial->policy_count),
-				trial->policies[i % trial->policy_count]->name, result->error.text);
+				(unsigned long long)(trial->first_seed + i / trial->arm_count),
+				trial->arms[i % trial->arm_count].name, result->error.text);
 		trial->outcomes[i] = result->outcome;
 	}
 	progress(call, trial, count);
@@ -176,7 +176,7 @@ static int collect(const struct cli_call *call, struct sim_trial *trial, struct 
 int sim_jobs(const struct cli_call *call, struct sim_trial *trial, uint32_t jobs,
 	     struct cl_error *reterr)
 {
-	uint32_t count = trial->seed_count * trial->policy_count;
+	uint32_t count = trial->seed_count * trial->arm_count;
 	cl_autofree struct result *result = malloc(sizeof(*result));
 	struct job all[JOBS_MAX];
 	int r;

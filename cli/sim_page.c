@@ -67,24 +67,47 @@ static void put_label(FILE *out, const char *text)
 	fputc('"', out);
 }
 
+/* One block a policy; a line a variant: its number, mean, half width, its name. */
 static void put_data(FILE *out, const struct sim_trial *trial, const struct sim_metric *metric,
 		     uint32_t at, double by)
 {
-	fprintf(out, "$d%u << EOD\n", at);
 	for (uint32_t p = 0; p < trial->policy_count; p++) {
-		struct sim_figure figure = sim_trial_figure(trial, metric->name, p);
+		fprintf(out, "$d%u_%u << EOD\n", at, p);
+		for (uint32_t a = p; a < trial->arm_count; a += trial->policy_count) {
+			struct sim_figure figure = sim_trial_figure(trial, metric->name, a);
 
-		if (figure.n > 0)
-			fprintf(out, "%u %.9g %.9g %s\n", p, figure.mean / by, figure.half / by,
-				trial->policies[p]->name);
+			if (figure.n > 0)
+				fprintf(out, "%u %.9g %.9g %s\n",
+					trial->variant_count > 1 ? a / trial->policy_count : p,
+					figure.mean / by, figure.half / by,
+					trial->variant_count > 1 ? trial->arms[a].variant
+								 : trial->arms[a].policy->name);
+		}
+		fprintf(out, "EOD\n");
 	}
-	fprintf(out, "EOD\n");
+}
+
+/* Boxes of the policies; over several variants a line for each policy. */
+static void put_plot(FILE *out, const struct sim_trial *trial, uint32_t at)
+{
+	bool lines = trial->variant_count > 1;
+
+	fprintf(out, "\nplot ");
+	for (uint32_t p = 0; p < trial->policy_count; p++)
+		fprintf(out,
+			lines ? "%s$d%u_%u using 1:2:xtic(4) with lines lc %u title '%s', $d%u_%u "
+				"using 1:2:3 with yerrorbars lc %u pt 7 ps 0.4 notitle"
+			      : "%s$d%u_%u using 1:2:xtic(4) with boxes lc %u title '%s', $d%u_%u "
+				"using 1:2:3 with yerrorbars lc rgb 'black' pt 0 notitle",
+			p ? ", " : "", at, p, p + 1, trial->policies[p]->name, at, p, p + 1);
+	fprintf(out, "\n");
 }
 
 static void put_script(FILE *out, const struct sim_trial *trial,
 		       const struct sim_metric *const *metrics, uint32_t n)
 {
 	uint32_t rows = (n + 2) / 3;
+	bool lines = trial->variant_count > 1;
 
 	fprintf(out, "set terminal svg size 1000,%u dynamic font 'sans-serif,11'\n", rows * 230);
 	for (uint32_t i = 0; i < n; i++) {
@@ -93,9 +116,10 @@ static void put_script(FILE *out, const struct sim_trial *trial,
 		put_data(out, trial, metrics[i], i, sim_scale_of(metrics[i]->unit, base.mean).by);
 	}
 	fprintf(out,
-		"set multiplot layout %u,3\nset style fill solid 0.5\nset boxwidth 0.6\nunset key\n"
+		"set multiplot layout %u,3\nset style fill solid 0.5\nset boxwidth 0.6\n%s\n"
 		"set yrange [0:*]\nset xrange [-0.6:%u.6]\nset grid ytics\n",
-		rows, trial->policy_count - 1);
+		rows, lines ? "set key bottom right" : "unset key",
+		(lines ? trial->variant_count : trial->policy_count) - 1);
 	for (uint32_t i = 0; i < n; i++) {
 		struct sim_figure base = sim_trial_figure(trial, metrics[i]->name, 0);
 		char title[128];
@@ -104,10 +128,7 @@ static void put_script(FILE *out, const struct sim_trial *trial,
 			 sim_scale_of(metrics[i]->unit, base.mean).unit);
 		fprintf(out, "set title ");
 		put_label(out, title);
-		fprintf(out,
-			"\nplot $d%u using 1:2:xtic(4) with boxes, $d%u using 1:2:3 with "
-			"yerrorbars lc rgb 'black' pt 0\n",
-			i, i);
+		put_plot(out, trial, i);
 	}
 	fprintf(out, "unset multiplot\n");
 }
@@ -162,22 +183,23 @@ static bool put_plots(FILE *out, const struct sim_trial *trial)
 
 /* ---- tables ---- */
 
-static void put_row(FILE *out, const struct sim_trial *trial, const struct sim_metric *metric)
+static void put_row(FILE *out, const struct sim_trial *trial, const struct sim_metric *metric,
+		    uint32_t base)
 {
-	struct sim_figure base = sim_trial_figure(trial, metric->name, 0);
-	struct sim_scale scale = sim_scale_of(metric->unit, base.n ? base.mean : metric->value);
+	struct sim_figure first = sim_trial_figure(trial, metric->name, base);
+	struct sim_scale scale = sim_scale_of(metric->unit, first.n ? first.mean : metric->value);
 	char text[96];
 
 	fprintf(out, "<tr>");
 	put_cell(out, "td", "", metric->name);
 	put_cell(out, "td", "", scale.unit);
-	for (uint32_t p = 0; p < trial->policy_count; p++) {
-		struct sim_figure figure = sim_trial_figure(trial, metric->name, p);
+	for (uint32_t a = base; a < base + trial->policy_count; a++) {
+		struct sim_figure figure = sim_trial_figure(trial, metric->name, a);
 
 		put_cell(out, "td", "", sim_figure_text(&figure, scale.by, text, sizeof(text)));
-		if (p == 0)
+		if (a == base)
 			continue;
-		struct sim_difference difference = sim_trial_difference(trial, metric, p, 0);
+		struct sim_difference difference = sim_trial_difference(trial, metric, a, base);
 
 		put_cell(out, "td",
 			 difference.mark == SIM_BETTER  ? "better"
@@ -188,10 +210,13 @@ static void put_row(FILE *out, const struct sim_trial *trial, const struct sim_m
 	fprintf(out, "</tr>\n");
 }
 
-static void put_metrics(FILE *out, const struct sim_trial *trial)
+static void put_metrics(FILE *out, const struct sim_trial *trial, uint32_t base)
 {
 	const struct sim_metric *metrics[SIM_METRICS_MAX];
 	uint32_t n = sim_trial_metrics(trial, metrics, SIM_METRICS_MAX);
+
+	if (*trial->arms[base].variant)
+		fprintf(out, "<h3>%s</h3>\n", trial->arms[base].variant);
 
 	fprintf(out, "<table><tr><th>metric</th><th>unit</th>");
 	for (uint32_t p = 0; p < trial->policy_count; p++) {
@@ -201,7 +226,7 @@ static void put_metrics(FILE *out, const struct sim_trial *trial)
 	}
 	fprintf(out, "</tr>\n");
 	for (uint32_t i = 0; i < n; i++)
-		put_row(out, trial, metrics[i]);
+		put_row(out, trial, metrics[i], base);
 	fprintf(out, "</table>\n");
 }
 
@@ -280,7 +305,8 @@ static bool put_trial(FILE *out, const struct sim_trial *trial)
 		(unsigned long long)trial->first_seed,
 		(unsigned long long)(trial->first_seed + trial->seed_count - 1),
 		(double)sim_scenario_duration_ns(trial->scenario) / 1e9);
-	put_metrics(out, trial);
+	for (uint32_t a = 0; a < trial->arm_count; a += trial->policy_count)
+		put_metrics(out, trial, a);
 	put_expectations(out, trial);
 	plotted = put_plots(out, trial);
 	put_files(out, trial);

@@ -129,28 +129,34 @@ static void put_grid(const struct cli_call *call, const struct grid *grid)
 	}
 }
 
-static void fill_row(const struct sim_trial *trial, const struct sim_metric *metric,
+uint32_t sim_base_of(const struct sim_trial *trial, uint32_t arm)
+{
+	return arm - arm % trial->policy_count;
+}
+
+/* A metric in one variant, whose first arm is the base. */
+static void fill_row(const struct sim_trial *trial, const struct sim_metric *metric, uint32_t base,
 		     char cells[CELLS_MAX][CELL_MAX])
 {
-	struct sim_figure base = sim_trial_figure(trial, metric->name, 0);
-	struct sim_scale scale = sim_scale_of(metric->unit, base.n ? base.mean : metric->value);
+	struct sim_figure first = sim_trial_figure(trial, metric->name, base);
+	struct sim_scale scale = sim_scale_of(metric->unit, first.n ? first.mean : metric->value);
 	uint32_t c = 2;
 
 	snprintf(cells[0], CELL_MAX, "%s", metric->name);
 	snprintf(cells[1], CELL_MAX, "%s", scale.unit);
-	for (uint32_t p = 0; p < trial->policy_count; p++) {
-		struct sim_figure figure = sim_trial_figure(trial, metric->name, p);
+	for (uint32_t a = base; a < base + trial->policy_count; a++) {
+		struct sim_figure figure = sim_trial_figure(trial, metric->name, a);
 
 		sim_figure_text(&figure, scale.by, cells[c++], CELL_MAX);
-		if (p == 0)
+		if (a == base)
 			continue;
-		struct sim_difference difference = sim_trial_difference(trial, metric, p, 0);
+		struct sim_difference difference = sim_trial_difference(trial, metric, a, base);
 
 		sim_difference_text(&difference, cells[c++], CELL_MAX);
 	}
 }
 
-static void put_metrics(const struct cli_call *call, const struct sim_trial *trial)
+static void put_metrics(const struct cli_call *call, const struct sim_trial *trial, uint32_t base)
 {
 	const struct sim_metric *metrics[SIM_METRICS_MAX];
 	uint32_t n = sim_trial_metrics(trial, metrics, SIM_METRICS_MAX), c = 2;
@@ -167,7 +173,10 @@ static void put_metrics(const struct cli_call *call, const struct sim_trial *tri
 			snprintf(grid.cells[0][c++], CELL_MAX, "to %s", trial->policies[0]->name);
 	}
 	for (uint32_t i = 0; i < n; i++)
-		fill_row(trial, metrics[i], grid.cells[i + 1]);
+		fill_row(trial, metrics[i], base, grid.cells[i + 1]);
+	printf("\n");
+	if (*trial->arms[base].variant)
+		printf("%s:\n", trial->arms[base].variant);
 	put_grid(call, &grid);
 	free(grid.cells);
 }
@@ -278,7 +287,7 @@ void sim_print(const struct cli_call *call, const struct sim_trial *trial)
 	if (*sim_scenario_native(trial->scenario))
 		printf("native: %s\n",
 		       cl_escape(sim_scenario_native(trial->scenario), clean, sizeof(clean)));
-	for (uint32_t i = 0; i < trial->seed_count * trial->policy_count; i++) {
+	for (uint32_t i = 0; i < trial->seed_count * trial->arm_count; i++) {
 		changes += trial->outcomes[i].done;
 		failed += trial->outcomes[i].failed;
 	}
@@ -293,8 +302,8 @@ void sim_print(const struct cli_call *call, const struct sim_trial *trial)
 				   "seeds"
 				 : "one seed: no intervals, so no difference is shown to be one; "
 				   "--seeds 1..10 has them");
-	printf("\n");
-	put_metrics(call, trial);
+	for (uint32_t a = 0; a < trial->arm_count; a += trial->policy_count)
+		put_metrics(call, trial, a);
 	put_expectations(call, trial);
 }
 
@@ -320,24 +329,26 @@ static json_t *figure_json(const struct sim_figure *figure)
 	return json;
 }
 
-static json_t *policy_json(const struct sim_trial *trial, const struct sim_metric *metric,
-			   uint32_t policy)
+static json_t *arm_json(const struct sim_trial *trial, const struct sim_metric *metric,
+			uint32_t arm)
 {
-	struct sim_figure figure = sim_trial_figure(trial, metric->name, policy);
+	struct sim_figure figure = sim_trial_figure(trial, metric->name, arm);
+	uint32_t base = sim_base_of(trial, arm);
 	json_t *json = figure_json(&figure), *values = json_array();
 
 	for (uint32_t s = 0; s < trial->seed_count; s++) {
 		double value;
 
-		json_array_append_new(values,
-				      sim_trial_value(trial, metric->name, policy, s, &value)
-					      ? json_real(value)
-					      : json_null());
+		json_array_append_new(values, sim_trial_value(trial, metric->name, arm, s, &value)
+						      ? json_real(value)
+						      : json_null());
 	}
-	json_object_set_new(json, "policy", json_string(trial->policies[policy]->name));
+	json_object_set_new(json, "policy", json_string(trial->arms[arm].policy->name));
+	if (*trial->arms[arm].variant)
+		json_object_set_new(json, "variant", json_string(trial->arms[arm].variant));
 	json_object_set_new(json, "values", values);
-	if (policy > 0) {
-		struct sim_difference difference = sim_trial_difference(trial, metric, policy, 0);
+	if (arm != base) {
+		struct sim_difference difference = sim_trial_difference(trial, metric, arm, base);
 		json_t *percent = figure_json(&difference.percent);
 
 		json_object_set_new(percent, "mark", json_string(sim_mark_name(difference.mark)));
@@ -356,8 +367,8 @@ static json_t *metrics_json(const struct sim_trial *trial)
 	for (uint32_t i = 0; i < n; i++) {
 		json_t *policies = json_array();
 
-		for (uint32_t p = 0; p < trial->policy_count; p++)
-			json_array_append_new(policies, policy_json(trial, metrics[i], p));
+		for (uint32_t a = 0; a < trial->arm_count; a++)
+			json_array_append_new(policies, arm_json(trial, metrics[i], a));
 		json_array_append_new(list,
 				      json_pack("{s:s,s:s,s:s,s:o}", "name", metrics[i]->name,
 						"unit", metrics[i]->unit, "better",
@@ -398,15 +409,16 @@ static json_t *runs_json(const struct sim_trial *trial)
 {
 	json_t *list = json_array();
 
-	for (uint32_t i = 0; i < trial->seed_count * trial->policy_count; i++) {
+	for (uint32_t i = 0; i < trial->seed_count * trial->arm_count; i++) {
+		const struct sim_arm *arm = &trial->arms[i % trial->arm_count];
 		const struct cl_sim_outcome *outcome = &trial->outcomes[i];
 		char digest[24];
 
 		snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)outcome->digest);
 		json_array_append_new(
-			list, json_pack("{s:I,s:s,s:I,s:s,s:I,s:I}", "seed",
-					(json_int_t)(trial->first_seed + i / trial->policy_count),
-					"policy", trial->policies[i % trial->policy_count]->name,
+			list, json_pack("{s:I,s:s,s:s,s:I,s:s,s:I,s:I}", "seed",
+					(json_int_t)(trial->first_seed + i / trial->arm_count),
+					"policy", arm->policy->name, "variant", arm->variant,
 					"events", (json_int_t)outcome->events, "digest", digest,
 					"done", (json_int_t)outcome->done, "failed",
 					(json_int_t)outcome->failed));

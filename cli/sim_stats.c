@@ -66,7 +66,7 @@ static const struct sim_metric *find(const struct sim_report *report, const char
 uint32_t sim_trial_metrics(const struct sim_trial *trial, const struct sim_metric **ret_metrics,
 			   uint32_t max)
 {
-	uint32_t runs = trial->seed_count * trial->policy_count, n = 0;
+	uint32_t runs = trial->seed_count * trial->arm_count, n = 0;
 
 	for (uint32_t r = 0; r < runs; r++) {
 		const struct sim_report *report = &trial->outcomes[r].report;
@@ -83,25 +83,24 @@ uint32_t sim_trial_metrics(const struct sim_trial *trial, const struct sim_metri
 	return n;
 }
 
-bool sim_trial_value(const struct sim_trial *trial, const char *metric, uint32_t policy,
-		     uint32_t seed, double *ret_value)
+bool sim_trial_value(const struct sim_trial *trial, const char *metric, uint32_t arm, uint32_t seed,
+		     double *ret_value)
 {
 	const struct sim_metric *found =
-		find(&trial->outcomes[seed * trial->policy_count + policy].report, metric);
+		find(&trial->outcomes[seed * trial->arm_count + arm].report, metric);
 
 	if (found)
 		*ret_value = found->value;
 	return found != NULL;
 }
 
-struct sim_figure sim_trial_figure(const struct sim_trial *trial, const char *metric,
-				   uint32_t policy)
+struct sim_figure sim_trial_figure(const struct sim_trial *trial, const char *metric, uint32_t arm)
 {
 	double values[SIM_SEEDS_MAX];
 	uint32_t n = 0;
 
 	for (uint32_t s = 0; s < trial->seed_count; s++)
-		n += sim_trial_value(trial, metric, policy, s, &values[n]);
+		n += sim_trial_value(trial, metric, arm, s, &values[n]);
 	return sim_figure_of(values, n);
 }
 
@@ -119,7 +118,7 @@ static enum sim_mark mark_of(const struct sim_figure *percent, enum sim_better b
 }
 
 struct sim_difference sim_trial_difference(const struct sim_trial *trial,
-					   const struct sim_metric *metric, uint32_t policy,
+					   const struct sim_metric *metric, uint32_t arm,
 					   uint32_t base)
 {
 	double values[SIM_SEEDS_MAX], is, was;
@@ -127,7 +126,7 @@ struct sim_difference sim_trial_difference(const struct sim_trial *trial,
 	uint32_t n = 0;
 
 	for (uint32_t s = 0; s < trial->seed_count; s++) {
-		if (!sim_trial_value(trial, metric->name, policy, s, &is) ||
+		if (!sim_trial_value(trial, metric->name, arm, s, &is) ||
 		    !sim_trial_value(trial, metric->name, base, s, &was))
 			continue;
 		if (was != 0)
@@ -142,11 +141,11 @@ struct sim_difference sim_trial_difference(const struct sim_trial *trial,
 
 /* ---- against sources ---- */
 
-static bool find_policy(const struct sim_trial *trial, const char *name, uint32_t *ret)
+static bool find_arm(const struct sim_trial *trial, const char *name, uint32_t *ret)
 {
-	for (uint32_t p = 0; p < trial->policy_count; p++) {
-		if (strcmp(trial->policies[p]->name, name) == 0) {
-			*ret = p;
+	for (uint32_t a = 0; a < trial->arm_count; a++) {
+		if (strcmp(trial->arms[a].name, name) == 0) {
+			*ret = a;
 			return true;
 		}
 	}
@@ -175,7 +174,7 @@ struct sim_verdict sim_judge(const struct sim_trial *trial, const struct sim_exp
 {
 	struct sim_verdict verdict = { 0 };
 	const struct sim_metric *metrics[SIM_METRICS_MAX];
-	uint32_t n = sim_trial_metrics(trial, metrics, SIM_METRICS_MAX), policy = 0, base = 0;
+	uint32_t n = sim_trial_metrics(trial, metrics, SIM_METRICS_MAX), arm = 0, base = 0;
 	bool compared = expect->against[0] != '\0';
 
 	for (uint32_t i = 0; i < n; i++)
@@ -183,13 +182,13 @@ struct sim_verdict sim_judge(const struct sim_trial *trial, const struct sim_exp
 			verdict.metric = metrics[i];
 	verdict.figure = expect->has_figure;
 	verdict.turn = compared;
-	if (!verdict.metric || !find_policy(trial, expect->policy, &policy) ||
-	    (compared && !find_policy(trial, expect->against, &base)))
+	if (!verdict.metric || !find_arm(trial, expect->policy, &arm) ||
+	    (compared && !find_arm(trial, expect->against, &base)))
 		return verdict;
 	if (compared)
-		verdict.ours = sim_trial_difference(trial, verdict.metric, policy, base).percent;
+		verdict.ours = sim_trial_difference(trial, verdict.metric, arm, base).percent;
 	else
-		verdict.ours = sim_trial_figure(trial, expect->metric, policy);
+		verdict.ours = sim_trial_figure(trial, expect->metric, arm);
 	verdict.ran = verdict.ours.n > 0;
 	if (verdict.figure && expect->figure != 0)
 		verdict.off = (verdict.ours.mean - expect->figure) / fabs(expect->figure) * 100;

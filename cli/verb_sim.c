@@ -138,10 +138,57 @@ struct trials {
 static void free_trials(struct trials *trials)
 {
 	for (uint32_t i = 0; i < trials->count; i++) {
-		sim_scenario_free(trials->all[i].scenario);
-		free(trials->all[i].outcomes);
+		struct sim_trial *trial = &trials->all[i];
+
+		for (uint32_t v = 0; v < trial->variant_count; v++)
+			sim_scenario_free(trial->variants[v]);
+		sim_scenario_free(trial->scenario);
+		free(trial->outcomes);
 	}
 	free(trials->all);
+}
+
+static int add_arms(struct sim_trial *trial, const char *variant,
+		    const struct sim_scenario *scenario, struct cl_error *reterr)
+{
+	for (uint32_t p = 0; p < trial->policy_count; p++) {
+		struct sim_arm *arm = &trial->arms[trial->arm_count];
+
+		if (trial->arm_count == SIM_ARMS_MAX)
+			return cl_fail(reterr, E2BIG,
+				       "%s: more than %u policies in variants; --policy, --compare "
+				       "and --variant choose",
+				       sim_scenario_id(scenario), SIM_ARMS_MAX);
+		*arm = (struct sim_arm){ variant, trial->policies[p], scenario, "" };
+		snprintf(arm->name, sizeof(arm->name), "%s%s%s", arm->policy->name,
+			 *variant ? "@" : "", variant);
+		trial->arm_count++;
+	}
+	return 0;
+}
+
+/* All of them, or the one that is asked for; the scenario itself where there are none. */
+static int add_variants(const struct cli_call *call, const char *path, struct sim_trial *trial,
+			struct cl_error *reterr)
+{
+	const char *only = call->v.variant, *name;
+	bool any = only || sim_scenario_variant(trial->scenario, 0);
+	int r = 0;
+
+	if (!any)
+		return add_arms(trial, "", trial->scenario, reterr);
+	for (uint32_t i = 0; r == 0; i++) {
+		name = only ? only : sim_scenario_variant(trial->scenario, i);
+		if (!name || (only && i > 0))
+			break;
+		if (trial->variant_count == SIM_ARMS_MAX)
+			return cl_fail(reterr, E2BIG, "more than %u variants", SIM_ARMS_MAX);
+		r = sim_scenario_read_as(path, name, call->v.sets.items, call->v.sets.count,
+					 &trial->variants[trial->variant_count], reterr);
+		if (r == 0)
+			r = add_arms(trial, name, trial->variants[trial->variant_count++], reterr);
+	}
+	return r;
 }
 
 static int add_trial(const struct cli_call *call, const char *path, const struct sim_trial *like,
@@ -157,8 +204,8 @@ static int add_trial(const struct cli_call *call, const char *path, const struct
 		return 0;
 	}
 	trials->all[trials->count] = *like;
-	trials->all[trials->count++].scenario = scenario;
-	return 0;
+	trials->all[trials->count].scenario = scenario;
+	return add_variants(call, path, &trials->all[trials->count++], reterr);
 }
 
 static int add_trials(const struct cli_call *call, const struct sim_trial *like,
@@ -275,6 +322,8 @@ static const struct cli_option options[] = {
 	{ "compare", 0, CLI_STRING, "LIST", CLI_AT(compare), CLI_GROUP_ALL,
 	  "these policies, the others with the first; default native,pinned,closer" },
 	{ "policy", 0, CLI_STRING, "POLICY", CLI_AT(policy), CLI_GROUP_ALL, "this policy only" },
+	{ "variant", 0, CLI_STRING, "NAME", CLI_AT(variant), CLI_GROUP_ALL,
+	  "this variant of the scenario only; by default all of them" },
 	{ "set", 's', CLI_LIST, "SECTION.KEY=VALUE", CLI_AT(sets), CLI_GROUP_ALL,
 	  "instead of what the scenario says, as often as needed: guest.web.count=20" },
 	{ "jobs", 0, CLI_COUNT, "N", CLI_AT(jobs), CLI_GROUP_ALL,
@@ -293,7 +342,8 @@ const struct cli_verb cli_verb_sim = {
 	.doc = "simulate a host under several policies and compare",
 	.text = "Runs a scenario (closer-sim(5)) by its name or its file under each policy and for "
 		"each seed, and prints what was counted: native is the host as it is, pinned has "
-		"dom0's vCPUs pinned by hand, closer is closer itself. Differences are of the same "
+		"dom0's vCPUs pinned by hand, closer is closer itself. A scenario with variants is "
+		"run in all of them. Differences are of the same "
 		"seeds, with 95 % intervals; what is worse is marked as what is better is. Where "
 		"the scenario says what a source found, its figure is beside ours, and a miss is "
 		"called one. `papers` is all scenarios that are a paper's experiment. The same "

@@ -280,6 +280,22 @@ static int check_events(const struct sim_scenario *scenario, struct cl_error *re
 	return r;
 }
 
+/* "closer", or "closer@n8" where there are variants. */
+static int check_arm(const struct sim_scenario *scenario, const struct sim_section *section,
+		     const char *key, const char *text, struct cl_error *reterr)
+{
+	const char *at = strchr(text, '@');
+	bool any = sim_section_find(scenario, SIM_IN_VARIANT, NULL) != NULL;
+	char clean[128];
+
+	if (!*text || (at ? sim_section_find(scenario, SIM_IN_VARIANT, at + 1) != NULL : !any))
+		return 0;
+	return sim_fail_at(scenario, section, key, reterr, ENOENT,
+			   at ? "'%s': there is no such variant"
+			      : "'%s': there are variants: say which, as POLICY@VARIANT",
+			   cl_escape(text, clean, sizeof(clean)));
+}
+
 static int check_expect(const struct sim_scenario *scenario, const struct sim_section *section,
 			struct cl_error *reterr)
 {
@@ -311,6 +327,12 @@ static int check_expect(const struct sim_scenario *scenario, const struct sim_se
 				   "'%s' is no direction%s: rises, falls or same",
 				   cl_escape(expect->direction, clean, sizeof(clean)),
 				   sim_near(expect->direction, turns + 1, near, sizeof(near)));
+	int r = check_arm(scenario, section, "policy", expect->policy, reterr);
+
+	if (r == 0)
+		r = check_arm(scenario, section, "against", expect->against, reterr);
+	if (r < 0)
+		return r;
 	if (!expect->has_figure && (expect->turns == SIM_ANY || !expect->against[0]))
 		return sim_fail_at(scenario, section, NULL, reterr, EINVAL,
 				   "give a value, or a direction with against");

@@ -170,6 +170,7 @@ static int check_section(struct sim_scenario *scenario, struct sim_section *sect
 	case SIM_IN_POOL:
 	case SIM_IN_LOAD:
 	case SIM_IN_EVENT:
+	case SIM_IN_VARIANT:
 	case SIM_IN_EXPECT:
 	case SIM_SECTION_KINDS:
 		break;

@@ -51,12 +51,12 @@ static void sim_close(struct cl_host *base)
 	free(host);
 }
 
-/* "two-nodes:seed=7" */
-static int split(const char *arg, char name[CL_PATH_MAX], uint64_t *ret_seed,
-		 struct cl_error *reterr)
+/* "two-nodes:seed=7", "many@n8:seed=7" */
+static int split(const char *arg, char name[CL_PATH_MAX], const char **ret_variant,
+		 uint64_t *ret_seed, struct cl_error *reterr)
 {
 	const char *end;
-	char *colon;
+	char *colon, *at;
 
 	snprintf(name, CL_PATH_MAX, "%s", arg);
 	*ret_seed = 1;
@@ -65,6 +65,12 @@ static int split(const char *arg, char name[CL_PATH_MAX], uint64_t *ret_seed,
 		if (!cl_parse_u64(colon + 6, ret_seed, &end) || *end)
 			return cl_fail(reterr, EINVAL, "sim:%.200s: a seed is a whole number", arg);
 		*colon = '\0';
+	}
+	at = strrchr(name, '@');
+	*ret_variant = NULL;
+	if (at && !strchr(at, '/')) {
+		*at = '\0';
+		*ret_variant = at + 1;
 	}
 	if (!*name)
 		return cl_fail(reterr, EINVAL,
@@ -80,12 +86,13 @@ static int sim_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 	struct sim_run *run = NULL;
 	struct cl_host *base;
 	uint64_t seed = 1;
-	int r = split(arg, name, &seed, reterr);
+	const char *variant = NULL;
+	int r = split(arg, name, &variant, &seed, reterr);
 
 	if (r == 0)
 		r = sim_place_scenario(name, path, reterr);
 	if (r == 0)
-		r = sim_scenario_read(path, NULL, 0, &scenario, reterr);
+		r = sim_scenario_read_as(path, variant, NULL, 0, &scenario, reterr);
 	if (r == 0)
 		r = sim_run_new(scenario, seed, &run, reterr);
 	if (r < 0) {
@@ -194,7 +201,7 @@ const struct cl_host_ops cl_host_sim = {
 	.name = "sim",
 	.doc = "a simulated host, see closer-sim(5); its time is its own, and it is gone with the "
 	       "program",
-	.uri = "SCENARIO[:seed=N]",
+	.uri = "SCENARIO[@VARIANT][:seed=N]",
 	.simulated = true,
 	.open = sim_open,
 	.observe = sim_observe,

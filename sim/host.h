@@ -10,7 +10,7 @@
 
 #include <closer/host.h>
 
-/* "sim:SCENARIO", "sim:SCENARIO:seed=7" */
+/* "sim:SCENARIO", "sim:SCENARIO@VARIANT:seed=7" */
 extern const struct cl_host_ops cl_host_sim;
 
 /* The run stays the caller's, and must stay as long as the host. NULL: no memory. */

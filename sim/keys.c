@@ -125,7 +125,7 @@ static const struct sim_load_param event_keys[] = {
 };
 static const struct sim_load_param expect_keys[] = {
 	{ "metric", "which of the run's, such as web.rate", SIM_TEXT, 0, 0, 0, AT(expect, metric) },
-	{ "policy", "under which; by default closer", SIM_TEXT, 0, 0, 0, AT(expect, policy) },
+	{ "policy", "under which; by default closer; closer@VARIANT where there are variants", SIM_TEXT, 0, 0, 0, AT(expect, policy) },
 	{ "against", "the policy that it is compared with: then the value is the difference", SIM_TEXT, 0, 0, 0, AT(expect, against) },
 	{ "value", "the source's figure, with its unit; in per cent where policies are compared", SIM_TEXT, 0, 0, 0, AT(expect, value) },
 	{ "direction", "rises, falls or same, against the other policy: what the source shows without a figure", SIM_TEXT, 0, 0, 0, AT(expect, direction) },
@@ -139,7 +139,7 @@ const struct sim_section_info sim_section_infos[SIM_SECTION_KINDS] = {
 	{ "testbed", "which machine the costs are of; in testbed files only", false, sizeof(struct sim_setup_testbed), testbed_keys },
 	{ "machine", "nodes, cores and memory", false, sizeof(struct sim_setup_machine), machine_keys },
 	{ "costs", "what things cost; a testbed gives all of them, each with KEY.source", false, sizeof(struct sim_costs), cost_keys },
-	{ "closer", "closer's own parameters, see closer-params(5)", false, 0, sim_no_params },
+	{ "closer", "closer's own parameters under the policy closer, see closer-params(5)", false, 0, sim_no_params },
 	{ "pool", "a cpupool with a scheduler of its own; the first is dom0's", true, sizeof(struct sim_setup_pool), pool_keys },
 	{ "dom0", "the privileged domain", false, sizeof(struct sim_setup_domain), dom0_keys },
 	{ "driver", "a driver domain", true, sizeof(struct sim_setup_domain), driver_keys },
@@ -148,6 +148,7 @@ const struct sim_section_info sim_section_infos[SIM_SECTION_KINDS] = {
 	{ "guest", "guests of a kind", true, sizeof(struct sim_setup_domain), guest_keys },
 	{ "load", "what guests do", true, sizeof(struct sim_setup_load), load_keys },
 	{ "event", "something that happens at a time", true, sizeof(struct sim_setup_event), event_keys },
+	{ "variant", "the same scenario with other values: keys are SECTION.KEY, as of --set", true, 0, sim_no_params },
 	{ "expect", "what a source says, to be compared with", true, sizeof(struct sim_setup_expect), expect_keys },
 };
 /* clang-format on */
@@ -236,6 +237,8 @@ static int set_entry(struct sim_scenario *scenario, struct sim_section *section,
 	void *values = section->values;
 	struct cl_error err;
 
+	if (section->kind == SIM_IN_VARIANT) /* looked at where it is chosen */
+		return 0;
 	if (section->kind == SIM_IN_CLOSER)
 		return set_param(scenario, section, entry, reterr);
 	if (is_source(section, entry->key))

@@ -46,6 +46,17 @@ const struct cl_params *sim_scenario_params(const struct sim_scenario *scenario)
 	return &scenario->params;
 }
 
+const char *sim_scenario_variant(const struct sim_scenario *scenario, uint32_t i)
+{
+	const struct sim_section *section = NULL;
+	uint32_t at = 0;
+
+	for (uint32_t n = 0; n <= i; n++)
+		if (!(section = sim_section_next(scenario, SIM_IN_VARIANT, &at)))
+			return NULL;
+	return section->name;
+}
+
 bool sim_scenario_expects(const struct sim_scenario *scenario, uint32_t i,
 			  struct sim_expectation *ret)
 {

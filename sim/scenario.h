@@ -8,6 +8,7 @@
  *   [machine]  nodes cores threads memory distance   [costs] what differs from the testbed's
  *   [pool NAME] scheduler pcpus   [dom0] vcpus memory   [nic NAME]  [disk NAME]
  *   [guest NAME] count vcpus memory node weight cap period budget pool queues rings
+ *   [variant NAME] SECTION.KEY = VALUE: the same with these changes
  *   [load NAME] guest type and the load's own   [event NAME] at what (create destroy migrate ..)
  *   [expect NAME] metric value source tolerance: what the paper's figure says
  *
@@ -28,7 +29,13 @@ struct sim_run;
 /* Every error names file, line and the nearest valid key. set: "section.key=value" from --set. */
 int sim_scenario_read(const char *path, const char *const *sets, uint32_t set_count,
 		      struct sim_scenario **ret_scenario, struct cl_error *reterr);
+/* The same in one of its variants; NULL: none. */
+int sim_scenario_read_as(const char *path, const char *variant, const char *const *sets,
+			 uint32_t set_count, struct sim_scenario **ret_scenario,
+			 struct cl_error *reterr);
 void sim_scenario_free(struct sim_scenario *scenario);
+/* The name of the i-th variant; NULL: there are no more. */
+const char *sim_scenario_variant(const struct sim_scenario *scenario, uint32_t i);
 const char *sim_scenario_title(const struct sim_scenario *scenario);
 uint64_t sim_scenario_duration_ns(const struct sim_scenario *scenario);
 /* "" where there is none. */
@@ -42,7 +49,8 @@ const struct cl_params *sim_scenario_params(const struct sim_scenario *scenario)
 
 /* What a source says: an absolute figure, or a difference in % against another policy's. */
 struct sim_expectation {
-	const char *name, *metric, *policy, *against, *source; /* against: "" for none */
+	/* policy, against: "closer", or "closer@VARIANT"; against: "" for none */
+	const char *name, *metric, *policy, *against, *source;
 	bool has_figure;
 	double figure; /* in the metric's unit, or % */
 	enum sim_direction { SIM_ANY, SIM_RISES, SIM_FALLS, SIM_SAME } direction;

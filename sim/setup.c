@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,135 +21,6 @@ struct reader { /* one file */
 	int failed;
 };
 
-/* ---- sections ---- */
-
-struct sim_section *sim_section_next(const struct sim_scenario *scenario,
-				     enum sim_section_kind kind, uint32_t *at)
-{
-	while (*at < scenario->section_count) {
-		struct sim_section *section = scenario->sections[(*at)++];
-
-		if (section->kind == kind)
-			return section;
-	}
-	return NULL;
-}
-
-struct sim_section *sim_section_find(const struct sim_scenario *scenario,
-				     enum sim_section_kind kind, const char *name)
-{
-	struct sim_section *section;
-
-	for (uint32_t at = 0; (section = sim_section_next(scenario, kind, &at));)
-		if (!name || strcmp(section->name, name) == 0)
-			return section;
-	return NULL;
-}
-
-static struct sim_section *add_section(struct sim_scenario *scenario, enum sim_section_kind kind,
-				       const char *name)
-{
-	const struct sim_section_info *info = &sim_section_infos[kind];
-	struct sim_section *section = calloc(1, sizeof(*section));
-
-	if (!section || (info->bytes && !(section->values = calloc(1, info->bytes)))) {
-		free(section);
-		return NULL;
-	}
-	section->kind = kind;
-	snprintf(section->name, sizeof(section->name), "%s", name);
-	scenario->sections[scenario->section_count++] = section;
-	return section;
-}
-
-static bool add_entry(struct sim_section *section, const char *key, const char *value,
-		      uint32_t file, uint32_t line)
-{
-	if (section->entry_count == section->entry_cap) {
-		uint32_t cap = section->entry_cap ? section->entry_cap * 2 : 8;
-		struct sim_line *entries = realloc(section->entries, cap * sizeof(*entries));
-
-		if (!entries)
-			return false;
-		section->entries = entries;
-		section->entry_cap = cap;
-	}
-	struct sim_line *entry = &section->entries[section->entry_count];
-
-	*entry = (struct sim_line){ strdup(key), strdup(value), file, line };
-	if (entry->key && entry->value)
-		section->entry_count++;
-	else
-		free(entry->key), free(entry->value);
-	return entry->key && entry->value;
-}
-
-void sim_scenario_free(struct sim_scenario *scenario)
-{
-	for (uint32_t s = 0; scenario && s < scenario->section_count; s++) {
-		struct sim_section *section = scenario->sections[s];
-
-		for (uint32_t i = 0; i < section->entry_count; i++) {
-			free(section->entries[i].key);
-			free(section->entries[i].value);
-		}
-		if (section->kind == SIM_IN_LOAD)
-			free(((struct sim_setup_load *)section->values)->values);
-		free(section->entries);
-		free(section->values);
-		free(section);
-	}
-	if (scenario)
-		free(scenario->sections);
-	free(scenario);
-}
-
-/* ---- errors ---- */
-
-char *sim_near(const char *word, const char *const *names, char *buf, size_t size)
-{
-	const char *near = cl_nearest(word, names);
-
-	snprintf(buf, size, near ? ", did you mean '%s'?" : "", near);
-	return buf;
-}
-
-static int fail_line(const struct sim_scenario *scenario, uint32_t file, uint32_t line,
-		     struct cl_error *reterr, int code, const char *text)
-{
-	if (file == SIM_OF_SETS)
-		return cl_fail(reterr, code, "--set: %s", text);
-	if (line == 0)
-		return cl_fail(reterr, code, "%.200s: %s", scenario->paths[file], text);
-	return cl_fail(reterr, code, "%.200s:%u: %s", scenario->paths[file], line, text);
-}
-
-int sim_fail_at(const struct sim_scenario *scenario, const struct sim_section *section,
-		const char *key, struct cl_error *reterr, int code, const char *format, ...)
-{
-	const struct sim_section_info *info = &sim_section_infos[section->kind];
-	uint32_t file = SIM_OF_SCENARIO, line = section->lines[SIM_OF_SCENARIO];
-	char text[CL_ERROR_MAX], full[CL_ERROR_MAX];
-	va_list ap;
-
-	for (uint32_t i = 0; line == 0 && i < SIM_FILES; i++) {
-		line = section->lines[i];
-		file = line ? i : file;
-	}
-	for (uint32_t i = 0; key && i < section->entry_count; i++) {
-		if (strcmp(section->entries[i].key, key) == 0) {
-			file = section->entries[i].file;
-			line = section->entries[i].line;
-		}
-	}
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	snprintf(full, sizeof(full), "[%s%s%s] %s", info->name, info->named ? " " : "",
-		 section->name, text);
-	return fail_line(scenario, file, line, reterr, code, full);
-}
-
 /* Of the line that is being read; the first error counts. */
 static void fail(struct reader *reader, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -164,8 +34,8 @@ static void fail(struct reader *reader, int code, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	reader->failed =
-		fail_line(reader->scenario, reader->file, reader->line, reader->reterr, code, text);
+	reader->failed = sim_fail_line(reader->scenario, reader->file, reader->line, reader->reterr,
+				       code, text);
 }
 
 /* ---- reading ---- */
@@ -225,7 +95,7 @@ static struct sim_section *begin_section(struct reader *reader, const char *text
 						       sim_section_infos[kind].named ? name : NULL);
 
 	if (section && section->lines[reader->file]) {
-		if (reader->file == SIM_OF_SETS)
+		if (reader->file >= SIM_OF_VARIANT)
 			return section;
 		fail(reader, EEXIST, "[%s] is there already, in line %u", clean,
 		     section->lines[reader->file]);
@@ -233,7 +103,7 @@ static struct sim_section *begin_section(struct reader *reader, const char *text
 	}
 	if (!section && reader->scenario->section_count == SIM_SECTIONS_MAX)
 		fail(reader, E2BIG, "more than %u sections", SIM_SECTIONS_MAX);
-	else if (!section && !(section = add_section(reader->scenario, kind, name)))
+	else if (!section && !(section = sim_section_add(reader->scenario, kind, name)))
 		fail(reader, ENOMEM, "no memory");
 	if (section)
 		section->lines[reader->file] = reader->line;
@@ -297,14 +167,14 @@ static void take_entry(struct reader *reader, struct sim_section *section, const
 		return;
 	}
 	for (uint32_t i = 0; i < section->entry_count; i++) {
-		if (strcmp(section->entries[i].key, key) == 0 && reader->file != SIM_OF_SETS &&
+		if (strcmp(section->entries[i].key, key) == 0 && reader->file < SIM_OF_VARIANT &&
 		    section->entries[i].file == reader->file) {
 			fail(reader, EEXIST, "%s is there already, in line %u",
 			     cl_escape(key, clean, sizeof(clean)), section->entries[i].line);
 			return;
 		}
 	}
-	if (!add_entry(section, key, value, reader->file, reader->line))
+	if (!sim_section_put(section, key, value, reader->file, reader->line))
 		fail(reader, ENOMEM, "no memory");
 }
 
@@ -338,30 +208,64 @@ static int read_text(struct sim_scenario *scenario, uint32_t file, const char *t
 	return reader.failed;
 }
 
-/* "guest.web.count=3", "guest web.count=3", "scenario.duration=5s" */
-static int take_set(struct sim_scenario *scenario, const char *text, struct cl_error *reterr)
+/* "guest.web.count", "guest web.count", "scenario.duration": of --set, or of a variant's line. */
+static int take_set(struct sim_scenario *scenario, const char *name, const char *value,
+		    uint32_t file, uint32_t line, struct cl_error *reterr)
 {
 	struct reader reader = {
-		.scenario = scenario, .reterr = reterr, .file = SIM_OF_SETS, .line = 1
+		.scenario = scenario, .reterr = reterr, .file = file, .line = line
 	};
-	const char *equals = strchr(text, '=');
-	char section[SIM_LINE_MAX], clean[256], *dot = NULL, *first;
+	char section[SIM_LINE_MAX], clean[256], *dot, *first;
 
-	cl_escape(text, clean, sizeof(clean));
-	if (equals && (size_t)(equals - text) < sizeof(section)) {
-		snprintf(section, sizeof(section), "%.*s", (int)(equals - text), text);
-		dot = strrchr(section, '.');
+	snprintf(section, sizeof(section), "%s", name);
+	dot = strrchr(section, '.');
+	if (!dot || dot == section || !dot[1]) {
+		fail(&reader, EINVAL, "'%s' is not SECTION.KEY",
+		     cl_escape(name, clean, sizeof(clean)));
+		return reader.failed;
 	}
-	if (!dot || dot == section || !dot[1])
-		return cl_fail(reterr, EINVAL, "--set: '%s' is not SECTION.KEY=VALUE", clean);
 	*dot = '\0';
 	first = strpbrk(section, " .");
 	if (first)
 		*first = ' ';
 	reader.section = begin_section(&reader, section);
-	if (reader.section)
-		take_entry(&reader, reader.section, dot + 1, equals + 1);
+	if (reader.section && reader.section->kind == SIM_IN_VARIANT)
+		fail(&reader, EINVAL, "a variant cannot be changed");
+	else if (reader.section)
+		take_entry(&reader, reader.section, dot + 1, value);
 	return reader.failed;
+}
+
+static int take_option(struct sim_scenario *scenario, const char *text, struct cl_error *reterr)
+{
+	const char *equals = strchr(text, '=');
+	char name[SIM_LINE_MAX], clean[256];
+
+	if (!equals || (size_t)(equals - text) >= sizeof(name))
+		return cl_fail(reterr, EINVAL, "--set: '%s' is not SECTION.KEY=VALUE",
+			       cl_escape(text, clean, sizeof(clean)));
+	snprintf(name, sizeof(name), "%.*s", (int)(equals - text), text);
+	return take_set(scenario, name, equals + 1, SIM_OF_SETS, 1, reterr);
+}
+
+static int take_variant(struct sim_scenario *scenario, const char *name, struct cl_error *reterr)
+{
+	const struct sim_section *section = sim_section_find(scenario, SIM_IN_VARIANT, name);
+	const char *names[64] = { NULL };
+	char near[64], clean[128];
+	int r = 0;
+
+	for (uint32_t i = 0; i < 62 && (names[i] = sim_scenario_variant(scenario, i)); i++)
+		;
+	if (!section)
+		return cl_fail(reterr, ENOENT, "%.200s has no variant '%s'%s",
+			       scenario->paths[SIM_OF_SCENARIO],
+			       cl_escape(name, clean, sizeof(clean)),
+			       sim_near(name, names, near, sizeof(near)));
+	for (uint32_t i = 0; r == 0 && i < section->entry_count; i++)
+		r = take_set(scenario, section->entries[i].key, section->entries[i].value,
+			     SIM_OF_VARIANT, section->entries[i].line, reterr);
+	return r;
 }
 
 /* ---- all of it ---- */
@@ -378,6 +282,7 @@ static struct sim_scenario *new_scenario(const char *path)
 		return NULL;
 	}
 	snprintf(scenario->paths[SIM_OF_SCENARIO], CL_PATH_MAX, "%s", path);
+	snprintf(scenario->paths[SIM_OF_VARIANT], CL_PATH_MAX, "%s", path);
 	strcpy(scenario->paths[SIM_OF_SETS], "--set");
 	strcpy(scenario->paths[SIM_OF_TESTBED], "testbed");
 	if (base)
@@ -390,7 +295,7 @@ static struct sim_scenario *new_scenario(const char *path)
 		 (int)(dot && dot > base ? dot - base : (long)strlen(base)), base);
 	for (uint32_t kind = 0; kind < SIM_SECTION_KINDS; kind++)
 		if (!sim_section_infos[kind].named &&
-		    !add_section(scenario, (enum sim_section_kind)kind, "")) {
+		    !sim_section_add(scenario, (enum sim_section_kind)kind, "")) {
 			sim_scenario_free(scenario);
 			return NULL;
 		}
@@ -402,7 +307,7 @@ static int finish(struct sim_scenario *scenario, struct cl_error *reterr)
 	int r;
 
 	if (!sim_section_find(scenario, SIM_IN_POOL, NULL) &&
-	    !add_section(scenario, SIM_IN_POOL, "all"))
+	    !sim_section_add(scenario, SIM_IN_POOL, "all"))
 		return cl_fail(reterr, ENOMEM, "reading a scenario: no memory");
 	r = sim_scenario_values(scenario, reterr);
 	return r < 0 ? r : sim_scenario_check(scenario, reterr);
@@ -464,13 +369,15 @@ static void order_entries(struct sim_scenario *scenario)
 	}
 }
 
-static int read_all(struct sim_scenario *scenario, const char *const *sets, uint32_t set_count,
-		    struct cl_error *reterr)
+static int read_all(struct sim_scenario *scenario, const char *variant, const char *const *sets,
+		    uint32_t set_count, struct cl_error *reterr)
 {
 	int r = read_path(scenario, SIM_OF_SCENARIO, reterr);
 
+	if (r == 0 && variant)
+		r = take_variant(scenario, variant, reterr);
 	for (uint32_t i = 0; r == 0 && i < set_count; i++)
-		r = take_set(scenario, sets[i], reterr);
+		r = take_option(scenario, sets[i], reterr);
 	if (r == 0)
 		r = read_testbed(scenario, reterr);
 	order_entries(scenario);
@@ -490,8 +397,9 @@ static int give(struct sim_scenario *scenario, int r, struct sim_scenario **ret_
 	return r;
 }
 
-int sim_scenario_read(const char *path, const char *const *sets, uint32_t set_count,
-		      struct sim_scenario **ret_scenario, struct cl_error *reterr)
+int sim_scenario_read_as(const char *path, const char *variant, const char *const *sets,
+			 uint32_t set_count, struct sim_scenario **ret_scenario,
+			 struct cl_error *reterr)
 {
 	struct sim_scenario *scenario = strlen(path) < CL_PATH_MAX ? new_scenario(path) : NULL;
 	struct cl_error err;
@@ -499,8 +407,25 @@ int sim_scenario_read(const char *path, const char *const *sets, uint32_t set_co
 	if (!scenario)
 		return cl_fail(reterr, ENOMEM, "reading %.200s: no memory, or too long a path",
 			       path);
-	return give(scenario, read_all(scenario, sets, set_count, &err), ret_scenario, &err,
-		    reterr);
+	return give(scenario, read_all(scenario, variant, sets, set_count, &err), ret_scenario,
+		    &err, reterr);
+}
+
+/* One whose variants are not sound is not, either. */
+int sim_scenario_read(const char *path, const char *const *sets, uint32_t set_count,
+		      struct sim_scenario **ret_scenario, struct cl_error *reterr)
+{
+	struct sim_scenario *scenario = NULL, *other;
+	struct cl_error err;
+	const char *variant;
+	int r = sim_scenario_read_as(path, NULL, sets, set_count, &scenario, &err);
+
+	for (uint32_t i = 0; r == 0 && (variant = sim_scenario_variant(scenario, i)); i++) {
+		other = NULL;
+		r = sim_scenario_read_as(path, variant, sets, set_count, &other, &err);
+		sim_scenario_free(other);
+	}
+	return give(scenario, r, ret_scenario, &err, reterr);
 }
 
 int sim_scenario_parse(const char *text, size_t len, const char *testbed, size_t testbed_len,
@@ -519,24 +444,4 @@ int sim_scenario_parse(const char *text, size_t len, const char *testbed, size_t
 	if (r == 0)
 		r = finish(scenario, &err);
 	return give(scenario, r, ret_scenario, &err, reterr);
-}
-
-char *sim_guest_name(const struct sim_section *guest, uint32_t i, char buf[32])
-{
-	const struct sim_setup_domain *domain = guest->values;
-
-	if (domain->count > 1)
-		snprintf(buf, 32, "%s-%u", guest->name, i);
-	else
-		snprintf(buf, 32, "%s", guest->name);
-	return buf;
-}
-
-bool sim_guest_fits(const struct sim_section *guest, uint32_t i, const char *pattern)
-{
-	char name[32];
-
-	/* The name of the section means all of them. */
-	return strcmp(guest->name, pattern) == 0 ||
-	       fnmatch(pattern, sim_guest_name(guest, i, name), 0) == 0;
 }

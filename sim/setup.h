@@ -38,6 +38,7 @@ enum sim_section_kind {
 	SIM_IN_GUEST,
 	SIM_IN_LOAD,
 	SIM_IN_EVENT,
+	SIM_IN_VARIANT,
 	SIM_IN_EXPECT,
 	SIM_SECTION_KINDS
 };
@@ -137,13 +138,14 @@ struct sim_line { /* "key = value", and where */
 struct sim_section {
 	enum sim_section_kind kind;
 	char name[SIM_NAME_MAX]; /* "" where the kind has none */
-	uint32_t lines[3];       /* where it begins in each file (enum sim_file); 0: nowhere */
+	uint32_t lines[4];       /* where it begins in each file (enum sim_file); 0: nowhere */
 	struct sim_line *entries;
 	uint32_t entry_count, entry_cap;
 	void *values;
 };
 
-enum sim_file { SIM_OF_TESTBED, SIM_OF_SCENARIO, SIM_OF_SETS, SIM_FILES };
+/* What comes later counts. The variant's are lines of the scenario's file. */
+enum sim_file { SIM_OF_TESTBED, SIM_OF_SCENARIO, SIM_OF_VARIANT, SIM_OF_SETS, SIM_FILES };
 
 struct sim_scenario {
 	char paths[SIM_FILES][CL_PATH_MAX]; /* for errors */
@@ -159,6 +161,11 @@ struct sim_scenario {
 /* The first of a kind, or the one of that name; NULL: none. */
 struct sim_section *sim_section_find(const struct sim_scenario *scenario,
 				     enum sim_section_kind kind, const char *name);
+/* Another one, with zeros for values. There is room for SIM_SECTIONS_MAX + 1. NULL: no memory. */
+struct sim_section *sim_section_add(struct sim_scenario *scenario, enum sim_section_kind kind,
+				    const char *name);
+bool sim_section_put(struct sim_section *section, const char *key, const char *value, uint32_t file,
+		     uint32_t line);
 /* The next of this kind behind *at, from 0; NULL: no more. */
 struct sim_section *sim_section_next(const struct sim_scenario *scenario,
 				     enum sim_section_kind kind, uint32_t *at);
@@ -169,6 +176,8 @@ struct sim_section *sim_section_next(const struct sim_scenario *scenario,
 int sim_fail_at(const struct sim_scenario *scenario, const struct sim_section *section,
 		const char *key, struct cl_error *reterr, int code, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
+int sim_fail_line(const struct sim_scenario *scenario, uint32_t file, uint32_t line,
+		  struct cl_error *reterr, int code, const char *text);
 /* ", did you mean 'x'?", or "" */
 char *sim_near(const char *word, const char *const *names, char *buf, size_t size);
 /* Does the name of the i-th guest of the section fit the pattern (fnmatch)? */

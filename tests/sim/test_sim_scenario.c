@@ -317,7 +317,8 @@ static void testbed_and_sets(void **state)
 
 	const char *const wrong[] = { "guest.web.cout=3", "duration=4s", "scenario.warmup=9s" };
 	const char *const says[] = { "--set: [guest web] there is no key 'cout', did you mean",
-				     "is not SECTION.KEY=VALUE", "--set: [scenario] the warm-up" };
+				     "'duration' is not SECTION.KEY",
+				     "--set: [scenario] the warm-up" };
 
 	for (uint32_t i = 0; i < CL_COUNT(wrong); i++) {
 		assert_true(read_with(dir, &wrong[i], 1, &scenario, &error) < 0);
@@ -333,6 +334,51 @@ static void testbed_and_sets(void **state)
 		snprintf(path, sizeof(path), "%s/%s", dir, i ? "tb.ini" : "s.ini");
 		unlink(path);
 	}
+	rmdir(dir);
+}
+
+static void variants(void **state)
+{
+	char dir[] = "/tmp/test_sim_scenario.XXXXXX", path[64];
+	const char *const set = "guest.web.count=5";
+	struct sim_scenario *scenario = NULL;
+	struct cl_error error;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s.ini", dir);
+	put_file(dir, "s.ini",
+		 SIM_TEST_COSTS "[guest web]\ncount = 2\n[variant n3]\nguest.web.count = 3\n"
+				"[variant late]\nscenario.duration = 20s\nguest.web.vcpus = 2\n"
+				"[load l]\nguest = web\ntype = hog\n[variant own]\n"
+				"load.l.tasks = 4\nguest.more.memory = 64MiB\n");
+	assert_int_equal(sim_scenario_read(path, NULL, 0, &scenario, &error), 0);
+	assert_string_equal(sim_scenario_variant(scenario, 1), "late");
+	assert_null(sim_scenario_variant(scenario, 3));
+	assert_int_equal(scenario->domain_count, 2);
+	sim_scenario_free(scenario);
+	assert_int_equal(sim_scenario_read_as(path, "n3", NULL, 0, &scenario, &error), 0);
+	assert_int_equal(scenario->domain_count, 3);
+	sim_scenario_free(scenario);
+	assert_int_equal(sim_scenario_read_as(path, "own", NULL, 0, &scenario, &error), 0);
+	assert_int_equal(scenario->domain_count, 3);
+	sim_scenario_free(scenario);
+	/* what is set by hand counts more than what the variant sets */
+	assert_int_equal(sim_scenario_read_as(path, "n3", &set, 1, &scenario, &error), 0);
+	assert_int_equal(scenario->domain_count, 5);
+	sim_scenario_free(scenario);
+	scenario = NULL;
+	assert_int_equal(sim_scenario_read_as(path, "n4", NULL, 0, &scenario, &error), -ENOENT);
+	assert_non_null(strstr(error.text, "no variant 'n4', did you mean 'n3'?"));
+	/* one that is not sound makes the scenario so, with the variant's line */
+	put_file(dir, "s.ini", SIM_TEST_COSTS "[guest web]\n[variant n]\nguest.web.cout = 3\n");
+	assert_int_equal(sim_scenario_read(path, NULL, 0, &scenario, &error), -ENOENT);
+	assert_non_null(strstr(error.text, "s.ini:36: [guest web] there is no key 'cout'"));
+	assert_null(scenario);
+	put_file(dir, "s.ini",
+		 SIM_TEST_COSTS "[variant n]\n[expect e]\nmetric=a\nvalue=1\nsource=s\n");
+	assert_true(sim_scenario_read(path, NULL, 0, &scenario, &error) < 0);
+	assert_non_null(strstr(error.text, "say which, as POLICY@VARIANT"));
+	unlink(path);
 	rmdir(dir);
 }
 
@@ -529,12 +575,19 @@ static void pinned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(units),         cmocka_unit_test(values_as_text),
-		cmocka_unit_test(figures),       cmocka_unit_test(refused),
-		cmocka_unit_test(refused_texts), cmocka_unit_test(testbed_and_sets),
-		cmocka_unit_test(builds),        cmocka_unit_test(counts),
-		cmocka_unit_test(events_happen), cmocka_unit_test(same_however_stepped),
-		cmocka_unit_test(bounded),       cmocka_unit_test(pinned),
+		cmocka_unit_test(units),
+		cmocka_unit_test(values_as_text),
+		cmocka_unit_test(figures),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(refused_texts),
+		cmocka_unit_test(testbed_and_sets),
+		cmocka_unit_test(variants),
+		cmocka_unit_test(builds),
+		cmocka_unit_test(counts),
+		cmocka_unit_test(events_happen),
+		cmocka_unit_test(same_however_stepped),
+		cmocka_unit_test(bounded),
+		cmocka_unit_test(pinned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,11 @@ static int setup(void **state)
 		fail_msg("%s", error.text);
 	trial.policies[0] = cl_sim_policy_find("native");
 	trial.policies[1] = cl_sim_policy_find("closer");
-	trial.policy_count = 2;
+	trial.policy_count = trial.arm_count = 2;
+	for (uint32_t a = 0; a < 2; a++) {
+		trial.arms[a] = (struct sim_arm){ "", trial.policies[a], trial.scenario, "" };
+		strcpy(trial.arms[a].name, trial.policies[a]->name);
+	}
 	trial.first_seed = 1;
 	trial.seed_count = 4;
 	trial.outcomes = outcomes;

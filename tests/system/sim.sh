@@ -51,6 +51,11 @@ expect 0 sim two-nodes --policy native --set guest.web.count=1 --set load.serve.
 	jq -e '.scenarios[0].metrics[] | select(.name == "serve.cpu") | .policies[0].mean | . > 0.3 and . < 1.02' "$tmp/out" >/dev/null &&
 	ok "--set changes what is simulated" || not_ok "--set"
 
+expect 0 sim crowd --policy native --seeds 1..2 && prints "1 of 1 directions right" && [ "$(grep -c '^n[0-9]*:$' "$tmp/out")" = 4 ] &&
+	expect 0 sim crowd --policy native --variant n8 && [ "$(grep -c '^n[0-9]*:$' "$tmp/out")" = 1 ] &&
+	expect 0 status --host sim:crowd@n8:seed=2 && [ "$(grep -c '^web-' "$tmp/out")" = 8 ] && ok "variants: all four, one, and as a host" ||
+	not_ok "variants"
+
 # ---- the same bytes ----
 set -- sim come-and-go --seeds 3..6 --json
 "$closer" "$@" --jobs 1 >"$tmp/one" && "$closer" "$@" --jobs 2 >"$tmp/two" && "$closer" "$@" --jobs 7 >"$tmp/seven"
@@ -113,11 +118,13 @@ done <<-END
 	1|two-nodes --set guest.web.count=-3|cannot be negative
 	1|two-nodes --set guest.web.node=7|this machine has 0 to 1
 	1|two-nodes --set machine.memory=1GiB|has not that much memory
+	1|crowd --variant n9|did you mean 'n4'?
+	1|crowd --set variant.n8.x=3|a variant cannot be changed
 	1|two-nodes --set nothing|is not SECTION.KEY=VALUE
 	1|two-nodes --set scenario.events=1000|1000 events are the most
 	1|two-nodes --set scenario.wall=1ms --set scenario.duration=10h|took longer than it may
 END
-want=17
+want=19
 [ "$n" -eq "$want" ] && ok "$n bad requests, each named with what to do" || not_ok "only $n of $want bad requests"
 mkdir -p "$tmp/dir/scenarios" "$tmp/dir/testbeds"
 printf '[scenario]\ntitle = t\ntestbed = tb\n\n[guest web]\nvcpsu = 2\n' >"$tmp/dir/scenarios/mine.ini"
