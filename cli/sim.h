@@ -62,6 +62,8 @@ struct sim_difference {
 double sim_student(uint32_t degrees);
 struct sim_figure sim_figure_of(const double *values, uint32_t n);
 
+/* Did every seed give the very same run? Then intervals say nothing. */
+bool sim_trial_alike(const struct sim_trial *trial);
 /* The metrics of a trial: those of its first outcome, then what only others have. */
 uint32_t sim_trial_metrics(const struct sim_trial *trial, const struct sim_metric **ret_metrics,
 			   uint32_t max);

@@ -305,6 +305,9 @@ static bool put_trial(FILE *out, const struct sim_trial *trial)
 		(unsigned long long)trial->first_seed,
 		(unsigned long long)(trial->first_seed + trial->seed_count - 1),
 		(double)sim_scenario_duration_ns(trial->scenario) / 1e9);
+	if (sim_trial_alike(trial))
+		fprintf(out, "<p>Nothing here depends on the seed: all runs are the same, and the "
+			     "intervals say nothing.</p>\n");
 	for (uint32_t a = 0; a < trial->arm_count; a += trial->policy_count)
 		put_metrics(out, trial, a);
 	put_expectations(out, trial);

@@ -302,6 +302,9 @@ void sim_print(const struct cli_call *call, const struct sim_trial *trial)
 				   "seeds"
 				 : "one seed: no intervals, so no difference is shown to be one; "
 				   "--seeds 1..10 has them");
+	if (sim_trial_alike(trial))
+		printf("nothing here depends on the seed: all runs are the same, and the intervals "
+		       "say nothing\n");
 	for (uint32_t a = 0; a < trial->arm_count; a += trial->policy_count)
 		put_metrics(call, trial, a);
 	put_expectations(call, trial);

@@ -63,6 +63,17 @@ static const struct sim_metric *find(const struct sim_report *report, const char
 	return NULL;
 }
 
+bool sim_trial_alike(const struct sim_trial *trial)
+{
+	uint32_t runs = trial->seed_count * trial->arm_count;
+	bool alike = trial->seed_count > 1;
+
+	for (uint32_t i = trial->arm_count; i < runs; i++)
+		alike = alike &&
+			trial->outcomes[i].digest == trial->outcomes[i % trial->arm_count].digest;
+	return alike;
+}
+
 uint32_t sim_trial_metrics(const struct sim_trial *trial, const struct sim_metric **ret_metrics,
 			   uint32_t max)
 {

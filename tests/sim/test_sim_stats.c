@@ -116,6 +116,14 @@ static void differences(void **state)
 	assert_int_equal(sim_trial_figure(&trial, "rare", 1).n, 1);
 }
 
+static void alike(void **state)
+{
+	assert_true(sim_trial_alike(&trial));
+	outcomes[5].digest = 1;
+	assert_false(sim_trial_alike(&trial));
+	outcomes[5].digest = 0;
+}
+
 /* Without intervals nothing is called better or worse. */
 static void one_seed(void **state)
 {
@@ -181,7 +189,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(students),    cmocka_unit_test(intervals),
 		cmocka_unit_test(differences), cmocka_unit_test(one_seed),
-		cmocka_unit_test(verdicts),    cmocka_unit_test(as_text),
+		cmocka_unit_test(verdicts),    cmocka_unit_test(alike),
+		cmocka_unit_test(as_text),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
