@@ -31,18 +31,8 @@ static void create(struct sim_run *run, const struct sim_setup_event *event)
 	each_guest(run, event, create_one);
 }
 
-/* Its back ends' threads have left the containers that they were in. */
-static void leave_groups(struct sim_world *world, uint32_t domid)
-{
-	struct sim_domain *dom0 = world->domains[0];
-
-	for (uint32_t i = 0; i < dom0->task_count; i++)
-		if (dom0->tasks[i]->guest == domid)
-			sim_task_place(world, dom0->tasks[i], dom0->root, &dom0->root->cpus);
-}
-
-/* It never runs again, and its memory is free; its record stays until the run ends, since others
- * may still refer to it. */
+/* It never runs again, its devices and its memory are free; its record stays until the run ends,
+ * since what it has used is reported. */
 static void destroy_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
 {
 	struct sim_domain *domain = guest->domain;
@@ -51,10 +41,10 @@ static void destroy_one(struct sim_run *run, struct sim_run_guest *guest, uint64
 		return;
 	for (uint32_t i = 0; i < run->load_count; i++)
 		if (run->loads[i].guest == guest)
-			sim_run_end_load(&run->loads[i], false);
+			sim_run_end_load(&run->loads[i]);
 	sim_domain_pause(run->world, domain, true);
 	domain->alive = false;
-	leave_groups(run->world, domain->id);
+	sim_run_free_devices(run, guest);
 	for (uint32_t i = 0; i < run->world->node_count; i++) {
 		run->world->nodes[i].free_bytes += domain->mem[i];
 		domain->mem[i] = 0;

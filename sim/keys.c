@@ -222,7 +222,8 @@ static void beside(const struct sim_scenario *scenario, const struct sim_load_pa
 {
 	char *text = (char *)values + key->offset, path[2 * CL_PATH_MAX];
 
-	if (*text == '/' || (strcmp(key->name, "trace") != 0 && strcmp(key->name, "file") != 0))
+	if (!*text || *text == '/' ||
+	    (strcmp(key->name, "trace") != 0 && strcmp(key->name, "file") != 0))
 		return;
 	snprintf(path, sizeof(path), "%s/%s", scenario->dir, text);
 	if (strlen(path) < CL_PATH_MAX)

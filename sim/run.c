@@ -48,7 +48,7 @@ void sim_run_begin_load(struct sim_run_load *load)
 	load->since_ns = run->world->queue.now_ns;
 }
 
-void sim_run_end_load(struct sim_run_load *load, bool stop)
+void sim_run_end_load(struct sim_run_load *load)
 {
 	struct sim_run *run = load->run;
 	uint64_t span = run->world->queue.now_ns - load->since_ns;
@@ -60,9 +60,7 @@ void sim_run_end_load(struct sim_run_load *load, bool stop)
 		run->world->queue.failed = true;
 	else if (span > 0)
 		load->load->ops->report(load->load, span, load->ended);
-	if (stop)
-		load->load->ops->stop(load->load);
-	load->stopped = stop;
+	load->load->ops->stop(load->load);
 }
 
 static void load_starts(struct sim_queue *queue, struct sim_event *event)
@@ -72,7 +70,7 @@ static void load_starts(struct sim_queue *queue, struct sim_event *event)
 
 static void load_stops(struct sim_queue *queue, struct sim_event *event)
 {
-	sim_run_end_load(sim_of(event, struct sim_run_load, stop), true);
+	sim_run_end_load(sim_of(event, struct sim_run_load, stop));
 }
 
 static void happens(struct sim_queue *queue, struct sim_event *event)
@@ -140,16 +138,24 @@ int sim_run_new(const struct sim_scenario *scenario, uint64_t seed, struct sim_r
 	return 0;
 }
 
+void sim_run_free_devices(struct sim_run *run, struct sim_run_guest *guest)
+{
+	struct sim_domain *domain = guest->domain;
+
+	while (domain && domain->vifs) {
+		for (uint32_t t = 0; t < 3; t++)
+			guest->gone_t_ns[t] += domain->vifs->t_ns[t];
+		guest->gone_count += domain->vifs->t_count;
+		sim_vif_free(run->world, domain->vifs);
+	}
+	while (domain && domain->vbds)
+		sim_vbd_free(run->world, domain->vbds);
+}
+
 static void free_devices(struct sim_run *run)
 {
-	for (uint32_t i = 0; i < run->guest_count; i++) {
-		struct sim_domain *domain = run->guests[i].domain;
-
-		while (domain && domain->vifs)
-			sim_vif_free(run->world, domain->vifs);
-		while (domain && domain->vbds)
-			sim_vbd_free(run->world, domain->vbds);
-	}
+	for (uint32_t i = 0; i < run->guest_count; i++)
+		sim_run_free_devices(run, &run->guests[i]);
 	for (uint32_t i = 0; i < run->nic_count; i++)
 		sim_nic_free(run->nics[i]);
 	for (uint32_t i = 0; i < run->disk_count; i++)
@@ -161,7 +167,7 @@ void sim_run_free(struct sim_run *run)
 	if (!run)
 		return;
 	for (uint32_t i = 0; i < run->load_count; i++) {
-		if (run->loads[i].stopped)
+		if (run->loads[i].ended) /* stopped already */
 			free(run->loads[i].load);
 		else
 			sim_load_free(run->loads[i].load);

@@ -11,6 +11,7 @@ struct sim_run_guest {
 	struct sim_domain *domain; /* NULL: it does not exist yet */
 	uint64_t cpu_ns, wait_ns;  /* when counting began */
 	uint64_t t_ns[3], t_count;
+	uint64_t gone_t_ns[3], gone_count; /* of a device that is there no more */
 };
 
 struct sim_run_load {
@@ -22,8 +23,7 @@ struct sim_run_load {
 	struct sim_load *load; /* NULL: not begun yet */
 	struct sim_event start, stop;
 	uint64_t since_ns;        /* counting began */
-	struct sim_report *ended; /* what was counted until then */
-	bool stopped;
+	struct sim_report *ended; /* what was counted until it was stopped */
 };
 
 struct sim_run_event {
@@ -63,9 +63,9 @@ int sim_run_build(struct sim_run *run, struct cl_error *reterr);
 int sim_run_create(struct sim_run *run, struct sim_run_guest *guest, struct cl_error *reterr);
 /* run.c */
 void sim_run_begin_load(struct sim_run_load *load);
-/* What it counted is kept. stop: its tasks and devices are let go; a guest that is gone keeps them,
- * since packets and requests may be under way. */
-void sim_run_end_load(struct sim_run_load *load, bool stop);
+void sim_run_end_load(struct sim_run_load *load); /* what it counted is kept */
+/* A guest's virtual devices, and their back ends' threads. */
+void sim_run_free_devices(struct sim_run *run, struct sim_run_guest *guest);
 /* run_report.c */
 void sim_run_count(struct sim_run *run); /* from here on */
 

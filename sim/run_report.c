@@ -34,10 +34,12 @@ static void base_of(const struct sim_run *run, struct sim_run_base *ret)
 			ret->moves += world->domains[d]->vcpus[i].moves;
 }
 
-static void latency_of(const struct sim_domain *domain, uint64_t ret_ns[3], uint64_t *ret_count)
+static void latency_of(const struct sim_run_guest *guest, uint64_t ret_ns[3], uint64_t *ret_count)
 {
-	memset(ret_ns, 0, 3 * sizeof(ret_ns[0]));
-	*ret_count = 0;
+	const struct sim_domain *domain = guest->domain;
+
+	memcpy(ret_ns, guest->gone_t_ns, 3 * sizeof(ret_ns[0]));
+	*ret_count = guest->gone_count;
 	for (const struct sim_vif *vif = domain ? domain->vifs : NULL; vif; vif = vif->next) {
 		for (uint32_t t = 0; t < 3; t++)
 			ret_ns[t] += vif->t_ns[t];
@@ -54,7 +56,7 @@ void sim_run_count(struct sim_run *run)
 		struct sim_run_guest *guest = &run->guests[i];
 
 		cpu_of(run->world, guest->domain, &guest->cpu_ns, &guest->wait_ns);
-		latency_of(guest->domain, guest->t_ns, &guest->t_count);
+		latency_of(guest, guest->t_ns, &guest->t_count);
 	}
 	for (uint32_t i = 0; i < run->load_count; i++) {
 		struct sim_run_load *load = &run->loads[i];
@@ -138,7 +140,7 @@ static void add_guest(const struct sim_run *run, const struct sim_run_guest *gue
 	uint64_t cpu, wait, t[3], count;
 
 	cpu_of(run->world, guest->domain, &cpu, &wait);
-	latency_of(guest->domain, t, &count);
+	latency_of(guest, t, &count);
 	sums->cpu_ns += cpu - guest->cpu_ns;
 	sums->wait_ns += wait - guest->wait_ns;
 	for (uint32_t i = 0; i < 3; i++)

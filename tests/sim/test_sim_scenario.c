@@ -500,6 +500,9 @@ static void events_happen(void **state)
 	assert_int_equal(b->weight, 1024);
 	held = sim_vcpu_cpu_ns(world, &b->vcpus[0]);
 	assert_int_equal(world->nodes[0].free_bytes, before);
+	assert_null(b->vifs);
+	for (uint32_t i = 0; i < world->domains[0]->task_count; i++)
+		assert_int_not_equal(world->domains[0]->tasks[i]->guest, b->id);
 	assert_false(sim_run_until(run, UINT64_MAX, &error));
 	assert_int_equal(sim_vcpu_cpu_ns(world, &b->vcpus[0]), held);
 	sim_run_free(run);
