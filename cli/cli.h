@@ -75,7 +75,7 @@ struct cli_values {
 	bool skip_corrupt;                   /* undo */
 	bool verify;                         /* replay */
 	bool scdoc, params_scdoc, sim_scdoc; /* help */
-	bool list;                           /* sim */
+	bool list, keys;                     /* sim */
 	const char *seeds, *compare, *policy, *report, *variant;
 	uint64_t seed, jobs;
 	struct cli_list sets;
@@ -124,6 +124,7 @@ void cli_help(FILE *out, const struct cli_verb *verb); /* NULL: all verbs */
 void cli_scdoc(FILE *out);                             /* the generated part of closer(1) */
 void cli_params_scdoc(FILE *out);                      /* the generated part of closer-params(5) */
 void cli_sim_scdoc(FILE *out);                         /* sim_docs.c: of closer-sim(5) */
+void cli_sim_keys(FILE *out);                          /* the same for a terminal */
 /* A parameter's name as options are written: with dashes. */
 char *cli_param_name(const char *name, char *buf, size_t size);
 /* A bound of a parameter in the form in which it is written. */

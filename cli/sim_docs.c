@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The generated part of closer-sim(5), from the tables of sections, keys, loads and events. */
+/* What a scenario may say, from the tables of sections, keys, loads and events: `closer sim
+ * --keys`, and the generated part of closer-sim(5). */
 #include "cli.h"
 #include "setup.h"
 #include "value.h"
@@ -67,4 +68,37 @@ void cli_sim_scdoc(FILE *out)
 		put(out, sim_scheds[i]->doc);
 		fprintf(out, "\n\n");
 	}
+}
+
+/* ---- the same, for a terminal ---- */
+
+static void list_keys(FILE *out, const struct sim_load_param *keys)
+{
+	for (const struct sim_load_param *key = keys; key->name; key++) {
+		char def[32] = "";
+
+		if (key->unit != SIM_TEXT && key->def)
+			sim_value_text(key, key->def, def, sizeof(def));
+		fprintf(out, "  %-18s %-8s %s\n", key->name, def, key->doc);
+	}
+	fprintf(out, "\n");
+}
+
+void cli_sim_keys(FILE *out)
+{
+	for (uint32_t kind = 0; kind < SIM_SECTION_KINDS; kind++) {
+		const struct sim_section_info *info = &sim_section_infos[kind];
+
+		fprintf(out, "[%s%s]  %s\n", info->name, info->named ? " NAME" : "", info->doc);
+		list_keys(out, info->keys);
+	}
+	for (uint32_t i = 0; sim_loads[i]; i++) {
+		fprintf(out, "type = %s  %s\n", sim_loads[i]->name, sim_loads[i]->doc);
+		list_keys(out, sim_loads[i]->params);
+	}
+	for (const struct sim_event_kind *kind = sim_event_kinds; kind->name; kind++)
+		fprintf(out, "what = %-10s %s\n", kind->name, kind->doc);
+	fprintf(out, "\n");
+	for (uint32_t i = 0; sim_scheds[i]; i++)
+		fprintf(out, "scheduler = %-8s %s\n", sim_scheds[i]->name, sim_scheds[i]->doc);
 }

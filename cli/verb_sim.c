@@ -297,6 +297,10 @@ static enum cli_exit run(const struct cli_call *call)
 
 	if (call->v.list)
 		return list(call);
+	if (call->v.keys) {
+		cli_sim_keys(stdout);
+		return CLI_OK;
+	}
 	if (call->v.arg_count == 0)
 		return cli_usage(call, "which scenario? `closer sim --list` has them");
 	enum cli_exit code = read_seeds(call, &like);
@@ -316,6 +320,8 @@ static enum cli_exit run(const struct cli_call *call)
 static const struct cli_option options[] = {
 	{ "list", 'l', CLI_FLAG, NULL, CLI_AT(list), CLI_GROUP_ALL,
 	  "print the scenarios that there are" },
+	{ "keys", 'k', CLI_FLAG, NULL, CLI_AT(keys), CLI_GROUP_ALL,
+	  "print what a scenario may say: sections, keys, loads, events, schedulers" },
 	{ "seed", 0, CLI_COUNT, "N", CLI_AT(seed), CLI_GROUP_ALL, "of the one run; default 1" },
 	{ "seeds", 0, CLI_STRING, "A..B", CLI_AT(seeds), CLI_GROUP_ALL,
 	  "a run for each of these seeds, and intervals over them" },

@@ -40,6 +40,12 @@ else
 fi
 expect 0 sim --list --json && jq -e '[.scenarios[].title | length > 0] | all' "$tmp/out" >/dev/null || not_ok "--list --json"
 
+if expect 0 sim --keys && prints "[guest NAME]" && prints "type = hog" && prints "scheduler = credit2" && prints "what = destroy"; then
+	ok "--keys: $(grep -c '^  ' "$tmp/out") keys"
+else
+	not_ok "--keys"
+fi
+
 # ---- a run ----
 expect 0 sim weights --seeds 1..3 && prints "4 of 4 figures met" && ok "weights and caps are those of xl(1): $(tail -n 1 "$tmp/out")" ||
 	not_ok "weights: $(tail -n 1 "$tmp/out")"
