@@ -94,6 +94,24 @@ void sim_disk_submit(struct sim_disk *disk, struct sim_request *request)
 	begin(disk);
 }
 
+bool sim_disk_recall(struct sim_disk *disk, struct sim_request *request)
+{
+	if (sim_requests_drop(&disk->queue, request) ||
+	    sim_requests_drop(&disk->finished, request) ||
+	    sim_requests_drop(&disk->polled, request))
+		return true;
+	for (uint32_t i = 0; i < disk->depth; i++) {
+		if (disk->in_service[i] != request)
+			continue;
+		sim_cancel(&disk->world->queue, &disk->slots[i].event);
+		disk->in_service[i] = NULL;
+		disk->active--;
+		begin(disk);
+		return true;
+	}
+	return false;
+}
+
 struct sim_disk *sim_disk_new(struct sim_world *world, struct sim_domain *owner, const char *name,
 			      uint32_t depth)
 {

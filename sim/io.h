@@ -50,6 +50,10 @@ struct sim_flow { /* one direction pair between an application in a guest and so
 	void (*arrived)(struct sim_world *world, struct sim_flow *flow, struct sim_packet *packet);
 	/* One was dropped: a queue was full. */
 	void (*lost)(struct sim_world *world, struct sim_flow *flow, struct sim_packet *packet);
+	/* After sim_send said no: there is room in the ring again. NULL: it need not be said. */
+	void (*room)(struct sim_world *world, struct sim_flow *flow);
+	struct sim_flow *next_waiting;
+	bool waiting;
 };
 
 struct sim_vif_queue {
@@ -67,6 +71,7 @@ struct sim_vif_queue {
 	struct sim_task guest_rx, dealloc, napi; /* napi: where it is threaded */
 	uint64_t to_dealloc;
 	bool copying, deallocating, napi_on;
+	struct sim_flow *waiting, **waiting_last; /* for room in the transmit ring */
 };
 
 struct sim_vif {
@@ -87,7 +92,7 @@ struct sim_vif *sim_vif_new(struct sim_world *world, struct sim_domain *guest,
 			    struct sim_domain *back, struct sim_nic *nic, uint32_t queues);
 void sim_vif_free(struct sim_world *world, struct sim_vif *vif);
 /* The application's burst is over (stack and copy are its own: sim_send_burst). False: the ring is
- * full, the packet stays the caller's. */
+ * full, the packet stays the caller's, who is told when there is room. */
 bool sim_send(struct sim_world *world, struct sim_flow *flow, struct sim_packet *packet);
 /* What an application spends for a packet of this size, in the guest. */
 struct sim_burst sim_send_burst(const struct sim_flow *flow, uint32_t bytes, uint64_t own_ns);
@@ -95,6 +100,11 @@ struct sim_burst sim_receive_burst(const struct sim_flow *flow, uint32_t bytes, 
 /* The application has the packet in its buffer: t3 ends. */
 void sim_received(struct sim_world *world, struct sim_packet *packet);
 void sim_vif_thread(struct sim_world *world, struct sim_vif *vif, bool threaded);
+/* A guard turns it off: nothing goes through, what comes for the guest is dropped; or on again. */
+void sim_vif_block(struct sim_world *world, struct sim_vif *vif, bool blocked);
+/* Whom the flow belongs to goes: its packets are taken off wherever they are. Not from within a
+ * call of a flow. How many there were. */
+uint32_t sim_flow_recall(struct sim_world *world, struct sim_flow *flow);
 
 /* ---- the physical network device: nic.c ---- */
 
@@ -129,12 +139,16 @@ void sim_nic_free(struct sim_nic *nic);
 void sim_nic_transmit(struct sim_nic *nic, struct sim_packet *packet);
 /* Somebody outside sends: it goes over the line to the flow's guest. */
 void sim_nic_inject(struct sim_nic *nic, struct sim_packet *packet);
+/* Takes the flow's packets off (sim_flow_recall). */
+uint32_t sim_nic_recall(struct sim_nic *nic, const struct sim_flow *flow);
 /* From the bridge to a guest (vif.c). */
 void sim_vif_deliver(struct sim_world *world, struct sim_packet *packet);
 
 void sim_packets_init(struct sim_packets *packets);
 void sim_packets_add(struct sim_packets *packets, struct sim_packet *packet);
 struct sim_packet *sim_packets_take(struct sim_packets *packets);
+/* Those of the flow are taken off; how many. */
+uint32_t sim_packets_drop(struct sim_packets *packets, const struct sim_flow *flow);
 
 /* ---- disks ---- */
 
@@ -196,6 +210,8 @@ void sim_vbd_free(struct sim_world *world, struct sim_vbd *vbd);
 void sim_submit(struct sim_world *world, struct sim_vbd *vbd, uint32_t ring,
 		struct sim_request *request);
 struct sim_burst sim_submit_burst(const struct sim_vbd *vbd, uint32_t bytes, uint64_t own_ns);
+/* Whom it belongs to goes: it is taken off wherever it is. Not from within a request's done. */
+void sim_request_recall(struct sim_world *world, struct sim_request *request);
 
 /*
  * disk.c: depth requests at a time, each for seek_ns (if it does not follow on the last), plus
@@ -223,6 +239,8 @@ struct sim_disk *sim_disk_new(struct sim_world *world, struct sim_domain *owner,
 			      uint32_t depth);
 void sim_disk_free(struct sim_disk *disk);
 void sim_disk_submit(struct sim_disk *disk, struct sim_request *request);
+/* False: it is not there. */
+bool sim_disk_recall(struct sim_disk *disk, struct sim_request *request);
 /* From the disk to blkback (vbd.c): write a response. Called in the owner's interrupt, or at once.
  */
 void sim_vbd_finished(struct sim_world *world, struct sim_request *request);
@@ -230,5 +248,7 @@ void sim_vbd_finished(struct sim_world *world, struct sim_request *request);
 void sim_requests_init(struct sim_requests *requests);
 void sim_requests_add(struct sim_requests *requests, struct sim_request *request);
 struct sim_request *sim_requests_take(struct sim_requests *requests);
+/* False: it is not among them. */
+bool sim_requests_drop(struct sim_requests *requests, const struct sim_request *request);
 
 #endif

@@ -108,6 +108,30 @@ static void poll_done(struct sim_world *world, struct sim_irq_work *work)
 	poll(world, queue);
 }
 
+/* The next of those that are on the line may be another one now. */
+static uint32_t recall_line(struct sim_nic *nic, struct sim_packets *line,
+			    struct sim_event *through, const struct sim_flow *flow)
+{
+	uint32_t n = sim_packets_drop(line, flow);
+
+	if (n > 0 && line->first)
+		sim_at(&nic->world->queue, through, line->first->told_ns);
+	else if (n > 0)
+		sim_cancel(&nic->world->queue, through);
+	return n;
+}
+
+uint32_t sim_nic_recall(struct sim_nic *nic, const struct sim_flow *flow)
+{
+	uint32_t n = recall_line(nic, &nic->out, &nic->out_through, flow) +
+		     recall_line(nic, &nic->in, &nic->in_through, flow);
+
+	for (uint32_t i = 0; i < nic->queue_count; i++)
+		n += sim_packets_drop(&nic->queues[i].arrived, flow) +
+		     sim_packets_drop(&nic->queues[i].polled, flow);
+	return n;
+}
+
 struct sim_nic *sim_nic_new(struct sim_world *world, struct sim_domain *owner, const char *name,
 			    uint64_t rate, uint32_t queues)
 {

@@ -42,6 +42,21 @@ struct sim_request *sim_requests_take(struct sim_requests *requests)
 	return request;
 }
 
+bool sim_requests_drop(struct sim_requests *requests, const struct sim_request *request)
+{
+	struct sim_request **at = &requests->first;
+
+	while (*at && *at != request)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = request->next;
+	if (requests->last == &request->next)
+		requests->last = at;
+	requests->count--;
+	return true;
+}
+
 static uint64_t pages_of(const struct sim_requests *requests)
 {
 	uint64_t pages = 0;
@@ -205,6 +220,22 @@ static void front_done(struct sim_world *world, struct sim_irq_work *work)
 	}
 	ask(world, ring);
 	run_front(world, ring);
+}
+
+void sim_request_recall(struct sim_world *world, struct sim_request *request)
+{
+	struct sim_vbd *vbd = request->vbd;
+	struct sim_vbd_ring *ring = &vbd->rings[request->ring];
+
+	if (sim_requests_drop(&ring->waiting, request))
+		return;
+	if (sim_requests_drop(&ring->asked, request) || sim_requests_drop(&ring->worked, request) ||
+	    sim_requests_drop(&vbd->held, request) || sim_disk_recall(vbd->disk, request) ||
+	    sim_requests_drop(&ring->answered, request) ||
+	    sim_requests_drop(&ring->taken, request)) {
+		ring->in_ring--;
+		ask(world, ring);
+	}
 }
 
 /* ---- making and ending one ---- */

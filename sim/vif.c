@@ -41,6 +41,19 @@ struct sim_packet *sim_packets_take(struct sim_packets *packets)
 	return packet;
 }
 
+uint32_t sim_packets_drop(struct sim_packets *packets, const struct sim_flow *flow)
+{
+	struct sim_packets all = *packets;
+	uint32_t before = packets->count;
+	struct sim_packet *packet;
+
+	sim_packets_init(packets);
+	while ((packet = sim_packets_take(&all)))
+		if (packet->flow != flow)
+			sim_packets_add(packets, packet);
+	return before - packets->count;
+}
+
 /* Moves up to so many over; their bytes. */
 static uint64_t move(struct sim_packets *from, struct sim_packets *to, uint32_t most)
 {
@@ -123,12 +136,28 @@ static void poll(struct sim_world *world, struct sim_vif_queue *queue)
 	sim_irq_raise(world, &queue->tx_irq, &queue->poll);
 }
 
+/* Whoever found the ring full goes on, in turn, while there is room. */
+static void tell_room(struct sim_world *world, struct sim_vif_queue *queue)
+{
+	struct sim_flow *flow;
+
+	while ((flow = queue->waiting) && queue->tx.count + queue->polled.count < SIM_NET_RING) {
+		queue->waiting = flow->next_waiting;
+		if (!queue->waiting)
+			queue->waiting_last = &queue->waiting;
+		flow->waiting = false;
+		flow->room(world, flow);
+	}
+}
+
 static void polled(struct sim_world *world, struct sim_vif_queue *queue)
 {
+	struct sim_packets through = queue->polled;
 	struct sim_packet *packet;
 
 	queue->napi_on = false;
-	while ((packet = sim_packets_take(&queue->polled))) {
+	sim_packets_init(&queue->polled);
+	while ((packet = sim_packets_take(&through))) {
 		queue->vif->sent++;
 		queue->vif->sent_bytes += packet->bytes;
 		queue->to_dealloc++;
@@ -139,6 +168,7 @@ static void polled(struct sim_world *world, struct sim_vif_queue *queue)
 	}
 	run_dealloc(world, queue);
 	poll(world, queue);
+	tell_room(world, queue);
 }
 
 static void poll_done(struct sim_world *world, struct sim_irq_work *work)
@@ -151,12 +181,38 @@ static void napi_done(struct sim_world *world, struct sim_task *task)
 	polled(world, sim_of(task, struct sim_vif_queue, napi));
 }
 
+static void wait_room(struct sim_vif_queue *queue, struct sim_flow *flow)
+{
+	if (!flow->room || flow->waiting)
+		return;
+	flow->waiting = true;
+	flow->next_waiting = NULL;
+	*queue->waiting_last = flow;
+	queue->waiting_last = &flow->next_waiting;
+}
+
+static void leave_room(struct sim_vif_queue *queue, struct sim_flow *flow)
+{
+	struct sim_flow **at = &queue->waiting;
+
+	if (!flow->waiting)
+		return;
+	while (*at != flow)
+		at = &(*at)->next_waiting;
+	*at = flow->next_waiting;
+	if (queue->waiting_last == &flow->next_waiting)
+		queue->waiting_last = at;
+	flow->waiting = false;
+}
+
 bool sim_send(struct sim_world *world, struct sim_flow *flow, struct sim_packet *packet)
 {
 	struct sim_vif_queue *queue = &flow->vif->queues[flow->queue % flow->vif->queue_count];
 
-	if (queue->tx.count + queue->polled.count >= SIM_NET_RING)
+	if (queue->tx.count + queue->polled.count >= SIM_NET_RING) {
+		wait_room(queue, flow);
 		return false;
+	}
 	packet->flow = flow;
 	packet->inbound = false;
 	packet->born_ns = world->queue.now_ns;
@@ -249,6 +305,30 @@ void sim_vif_deliver(struct sim_world *world, struct sim_packet *packet)
 	run_guest_rx(world, queue);
 }
 
+void sim_vif_block(struct sim_world *world, struct sim_vif *vif, bool blocked)
+{
+	vif->blocked = blocked;
+	for (uint32_t i = 0; i < vif->queue_count && !blocked; i++)
+		poll(world, &vif->queues[i]);
+}
+
+/* A turn that is on goes on without them: what it was to cost is spent. */
+uint32_t sim_flow_recall(struct sim_world *world, struct sim_flow *flow)
+{
+	struct sim_vif *vif = flow->vif;
+	struct sim_vif_queue *queue = &vif->queues[flow->queue % vif->queue_count];
+	struct sim_packets *const all[] = { &queue->tx,     &queue->polled, &queue->backlog,
+					    &queue->copied, &queue->rx,     &queue->taken };
+	uint32_t n = vif->nic ? sim_nic_recall(vif->nic, flow) : 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		n += sim_packets_drop(all[i], flow);
+	leave_room(queue, flow);
+	if (!queue->napi_on)
+		tell_room(world, queue);
+	return n;
+}
+
 /* ---- making and ending one ---- */
 
 static void init_task(struct sim_world *world, struct sim_vif_queue *queue, struct sim_task *task,
@@ -282,6 +362,7 @@ static void init_queue(struct sim_world *world, struct sim_vif *vif, uint32_t in
 	sim_packets_init(&queue->copied);
 	sim_packets_init(&queue->rx);
 	sim_packets_init(&queue->taken);
+	queue->waiting_last = &queue->waiting;
 	snprintf(name, sizeof(name), "%s-q%u-tx", vif->name, index);
 	sim_irq_init(&queue->tx_irq, vif->back, name, vif->guest->id);
 	snprintf(name, sizeof(name), "%s-q%u-rx", vif->name, index);
