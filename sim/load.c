@@ -6,9 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct sim_load_ops sim_load_hog;
+extern const struct sim_load_ops sim_load_hog, sim_load_web, sim_load_web_100k, sim_load_wordpress,
+	sim_load_magento, sim_load_disk, sim_load_bulk, sim_load_packets, sim_load_ping,
+	sim_load_kernbench, sim_load_dirty, sim_load_forkbomb, sim_load_trace;
 
-const struct sim_load_ops *const sim_loads[] = { &sim_load_hog, NULL };
+const struct sim_load_ops *const sim_loads[] = {
+	&sim_load_hog,      &sim_load_web,
+	&sim_load_web_100k, &sim_load_wordpress,
+	&sim_load_magento,  &sim_load_disk,
+	&sim_load_bulk,     &sim_load_packets,
+	&sim_load_ping,     &sim_load_kernbench,
+	&sim_load_dirty,    &sim_load_forkbomb,
+	&sim_load_trace,    NULL,
+};
 
 const struct sim_load_ops *sim_load_find(const char *name)
 {

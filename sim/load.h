@@ -6,6 +6,9 @@
  *
  * One file a load (or a family), a const struct at its foot, listed in load.c. A load's tasks are
  * its domain's; it may use the domain's devices. Its random numbers are its own stream.
+ *
+ * stop may come at any time, after a start that failed and a second time too, but not from within a
+ * call of the load itself. What it had under way is taken back.
  */
 #ifndef CLOSER_SIM_LOAD_H
 #define CLOSER_SIM_LOAD_H
@@ -77,5 +80,32 @@ struct sim_histogram {
 };
 void sim_histogram_add(struct sim_histogram *histogram, uint64_t ns);
 uint64_t sim_histogram_quantile(const struct sim_histogram *histogram, uint64_t ppm);
+
+/* ---- what loads have in common: load_parts.c ---- */
+
+/* The domain's devices; NULL with *reterr where it has none. */
+struct sim_vif *sim_load_vif(const struct sim_load *load, struct cl_error *reterr);
+struct sim_vbd *sim_load_vbd(const struct sim_load *load, struct cl_error *reterr);
+int sim_load_no_memory(const struct sim_load *load, struct cl_error *reterr);
+/* A process of the domain. False: no memory. */
+bool sim_load_task(struct sim_load *load, struct sim_task *task, const char *name,
+		   void (*done)(struct sim_world *world, struct sim_task *task));
+/* spread 0: the mean itself; else exponential. Never 0. */
+uint64_t sim_load_draw(struct sim_load *load, uint64_t mean, uint64_t spread);
+/* Where a file begins on the guest's disk: each guest has a part of it, each load a file. */
+uint64_t sim_load_sector(struct sim_load *load);
+
+struct sim_vif_times { /* what a vif had counted of t1, t2, t3 */
+	uint64_t t_ns[3], count, dropped;
+};
+struct sim_vif_times sim_vif_times(const struct sim_vif *vif);
+/* t1, t2, t3 since then. */
+void sim_report_times(struct sim_report *report, const char *prefix, const struct sim_vif *vif,
+		      const struct sim_vif_times *before);
+void sim_report_rate(struct sim_report *report, const char *prefix, const char *name,
+		     const char *unit, uint64_t count, uint64_t span_ns);
+/* name, name.p50, name.p99 */
+void sim_report_latency(struct sim_report *report, const char *prefix, const char *name,
+			const struct sim_histogram *histogram);
 
 #endif

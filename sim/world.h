@@ -158,6 +158,9 @@ struct sim_domain {
 	uint64_t latency_ns;           /* SEDF: period to begin with after a long block; 0: none */
 	uint64_t mem[SIM_NODES_MAX];   /* bytes on each node */
 	uint64_t mem_max;
+	/* Pages: how often loads have written one, and how many different ones they write round and
+	 * round. What was written in a while: the lesser of the two. */
+	uint64_t dirty_writes, dirty_set;
 	bool alive, paused;
 	struct sim_group *root; /* its cgroups; guests have only the root */
 	struct sim_task **tasks;
