@@ -157,7 +157,7 @@ struct sim_vbd;
 
 struct sim_request {
 	struct sim_request *next;
-	struct sim_vbd *vbd;
+	struct sim_vbd *vbd; /* NULL: of the disk's owner itself, by sim_disk_submit */
 	uint32_t ring, id;
 	uint32_t bytes;
 	bool write;

@@ -8,16 +8,14 @@
 
 extern const struct sim_load_ops sim_load_hog, sim_load_web, sim_load_web_100k, sim_load_wordpress,
 	sim_load_magento, sim_load_disk, sim_load_bulk, sim_load_packets, sim_load_ping,
-	sim_load_kernbench, sim_load_dirty, sim_load_forkbomb, sim_load_trace;
+	sim_load_kernbench, sim_load_dirty, sim_load_forkbomb, sim_load_trace, sim_load_manager,
+	sim_load_operations;
 
 const struct sim_load_ops *const sim_loads[] = {
-	&sim_load_hog,      &sim_load_web,
-	&sim_load_web_100k, &sim_load_wordpress,
-	&sim_load_magento,  &sim_load_disk,
-	&sim_load_bulk,     &sim_load_packets,
-	&sim_load_ping,     &sim_load_kernbench,
-	&sim_load_dirty,    &sim_load_forkbomb,
-	&sim_load_trace,    NULL,
+	&sim_load_hog,     &sim_load_web,       &sim_load_web_100k,   &sim_load_wordpress,
+	&sim_load_magento, &sim_load_disk,      &sim_load_bulk,       &sim_load_packets,
+	&sim_load_ping,    &sim_load_kernbench, &sim_load_dirty,      &sim_load_forkbomb,
+	&sim_load_trace,   &sim_load_manager,   &sim_load_operations, NULL,
 };
 
 const struct sim_load_ops *sim_load_find(const char *name)

@@ -302,7 +302,7 @@ static void again(struct sim_world *world, struct sim_vcpu *vcpu)
 	if (vcpu->state == SIM_VCPU_RUNNING && !vcpu->busy) {
 		sim_os_stop(world, vcpu);
 		go(world, vcpu);
-	} else if (vcpu->state == SIM_VCPU_BLOCKED && !sim_os_idle(vcpu)) {
+	} else if (vcpu->state == SIM_VCPU_BLOCKED && !vcpu->domain->paused && !sim_os_idle(vcpu)) {
 		vcpu->penalty_ns += world->costs.wake_ns;
 		sim_vcpu_wake(world, vcpu);
 	}

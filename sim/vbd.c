@@ -192,6 +192,10 @@ static void run_front(struct sim_world *world, struct sim_vbd_ring *ring)
 
 void sim_vbd_finished(struct sim_world *world, struct sim_request *request)
 {
+	if (!request->vbd) { /* the owner's own */
+		request->done(world, request);
+		return;
+	}
 	struct sim_vbd_ring *ring = &request->vbd->rings[request->ring];
 
 	sim_requests_add(&ring->answered, request);

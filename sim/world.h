@@ -25,6 +25,7 @@
 
 struct sim_world;
 struct sim_domain;
+struct sim_manager;
 struct sim_pool;
 struct sim_task;
 struct sim_vbd;
@@ -309,6 +310,7 @@ struct sim_world {
 	struct sim_irq **irqs; /* of dom0, by number */
 	uint32_t irq_count, irq_cap, next_irq;
 	int32_t next_tid;
+	struct sim_manager *manager; /* manage.h; NULL: none; goes with the world */
 };
 
 static inline struct sim_world *sim_world_of(struct sim_queue *queue)
