@@ -5,6 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SLICE_NS (5 * CL_NS_PER_MS) /* kernel.sched_cfs_bandwidth_slice_us */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void wake_all(struct sim_world *world, struct sim_group *group)
+{
+	for (uint32_t i = 0; i < group->domain->vcpu_count; i++)
+		sim_os_unthrottled(&group->domain->vcpus[i], group);
+	for (uint32_t i = 0; i < group->domain->vcpu_count; i++)
+		sim_os_kick(world, &group->domain->vcpus[i]);
+}
+
 static void refill(struct sim_queue *queue, struct sim_event *event)
 {
 	struct sim_world *world = sim_world_of(queue);
@@ -12,14 +27,14 @@ static void refill(struct sim_queue *queue, struct sim_event *event)
 
 	if (!group->quota_ns)
 		return;
-	group->left_ns = group->quota_ns;
+	group->left_ns = group->quota_ns - least(group->debt_ns, group->quota_ns);
+	group->debt_ns -= group->quota_ns - group->left_ns;
 	sim_after(queue, event, group->period_ns);
-	if (!group->throttled)
+	if (!group->throttled || !group->left_ns)
 		return;
 	group->throttled = false;
 	group->throttled_ns += queue->now_ns - group->throttled_since_ns;
-	for (uint32_t i = 0; i < group->domain->vcpu_count; i++)
-		sim_os_kick(world, &group->domain->vcpus[i]);
+	wake_all(world, group);
 }
 
 struct sim_group *sim_group_find(struct sim_domain *domain, const char *path)
@@ -98,31 +113,35 @@ void sim_group_limit(struct sim_world *world, struct sim_group *group, uint64_t 
 	group->quota_ns = quota_ns;
 	group->period_ns = period_ns;
 	group->left_ns = quota_ns;
+	group->debt_ns = 0;
 	group->throttled = false;
 	if (was)
 		group->throttled_ns += world->queue.now_ns - group->throttled_since_ns;
 	sim_cancel(&world->queue, &group->refill);
 	if (quota_ns)
 		sim_after(&world->queue, &group->refill, period_ns);
-	for (uint32_t i = 0; was && i < group->domain->vcpu_count; i++)
-		sim_os_kick(world, &group->domain->vcpus[i]);
+	if (was)
+		wake_all(world, group);
 }
 
 uint64_t sim_group_left(const struct sim_group *group)
 {
-	return group->quota_ns ? group->left_ns : UINT64_MAX;
+	return group->quota_ns ? least(group->left_ns, SLICE_NS) : UINT64_MAX;
 }
 
 void sim_group_charge(struct sim_world *world, struct sim_group *group, uint64_t ns)
 {
 	group->cpu_ns += ns;
-	if (!group->quota_ns || group->throttled)
+	if (!group->quota_ns)
 		return;
 	if (group->left_ns > ns) {
 		group->left_ns -= ns;
 		return;
 	}
+	group->debt_ns += ns - group->left_ns;
 	group->left_ns = 0;
+	if (group->throttled)
+		return;
 	group->throttled = true;
 	group->throttled_since_ns = world->queue.now_ns;
 }

@@ -122,6 +122,27 @@ static struct sim_task *pull(struct sim_world *world, struct sim_vcpu *idle)
 	return best;
 }
 
+/* What waits here may go to a vCPU that is idle already: it is told at the tick, as by Linux's
+ * balancing for tickless idle CPUs; then it pulls. */
+static void offer(struct sim_world *world, const struct sim_vcpu *vcpu)
+{
+	struct sim_domain *domain = vcpu->domain;
+
+	for (uint32_t i = 0; i < domain->vcpu_count && vcpu->queued > 0; i++) {
+		struct sim_vcpu *other = &domain->vcpus[i];
+
+		if (other->state != SIM_VCPU_BLOCKED || domain->paused || !sim_os_idle(other))
+			continue;
+		for (struct sim_task *task = vcpu->queue; task; task = task->next) {
+			if (!may_run(task) || !allowed_on(task, i))
+				continue;
+			other->penalty_ns += world->costs.wake_ns;
+			sim_vcpu_wake(world, other);
+			return;
+		}
+	}
+}
+
 /* ---- time ---- */
 
 /* Of each ns of work this much is ticks: in ppm. */
@@ -260,13 +281,15 @@ static bool choose(struct sim_world *world, struct sim_vcpu *vcpu)
 		put_back(world, vcpu);
 	first = first_of(vcpu);
 	if (vcpu->task) {
-		if (!first || world->queue.now_ns < vcpu->slice_end_ns)
+		if (world->queue.now_ns < vcpu->slice_end_ns)
 			return true;
-		if (first->vruntime >= vcpu->task->vruntime) {
+		if (!first || first->vruntime >= vcpu->task->vruntime) {
 			vcpu->slice_end_ns = world->queue.now_ns + LEAST_NS;
+			offer(world, vcpu);
 			return true;
 		}
 		put_back(world, vcpu);
+		offer(world, vcpu);
 	}
 	if (first)
 		dequeue(world, vcpu, first);
@@ -386,16 +409,27 @@ static struct sim_vcpu *select_vcpu(const struct sim_task *task)
 	return best;
 }
 
+/* Whoever comes back is ahead of the others by half a round at most. */
+static uint64_t floor_of(const struct sim_vcpu *vcpu)
+{
+	return vcpu->min_vruntime > LATENCY_NS / 2 ? vcpu->min_vruntime - LATENCY_NS / 2 : 0;
+}
+
+void sim_os_unthrottled(struct sim_vcpu *vcpu, const struct sim_group *group)
+{
+	for (struct sim_task *task = vcpu->queue; task; task = task->next)
+		if (task->group == group && task->vruntime < floor_of(vcpu))
+			task->vruntime = floor_of(vcpu);
+}
+
 static void wake(struct sim_world *world, struct sim_task *task)
 {
 	struct sim_vcpu *vcpu = select_vcpu(task);
-	uint64_t floor;
 
 	if (!vcpu) /* its group has lost all of its CPUs: the kernel lets it run anywhere then */
 		vcpu = &task->domain->vcpus[task->vcpu];
-	floor = vcpu->min_vruntime > LATENCY_NS / 2 ? vcpu->min_vruntime - LATENCY_NS / 2 : 0;
-	if (task->vruntime < floor || task->vcpu != vcpu->index)
-		task->vruntime = floor;
+	if (task->vruntime < floor_of(vcpu) || task->vcpu != vcpu->index)
+		task->vruntime = floor_of(vcpu);
 	enqueue(world, vcpu, task);
 	if (vcpu->task && task->vruntime + WAKE_NS < vcpu->task->vruntime)
 		vcpu->slice_end_ns = world->queue.now_ns;

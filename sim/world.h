@@ -178,7 +178,8 @@ struct sim_group {
 	struct cl_cpuset cpus; /* vCPUs of its domain; effective ones */
 	bool fenced;
 	uint64_t quota_ns, period_ns; /* cpu.max; quota 0: none */
-	uint64_t left_ns;
+	uint64_t left_ns,
+		debt_ns; /* debt: what several vCPUs took beyond it, of the next periods */
 	bool throttled;
 	struct sim_event refill;
 	struct sim_domain *domain;
