@@ -7,4 +7,6 @@ shift
 "$build"/bench/bench_observe --json "$build/bench_observe.json" "$@"
 echo
 "$build"/bench/bench_decide --json "$build/bench_decide.json" "$@"
-echo "figures: $build/bench_observe.json $build/bench_decide.json"
+echo
+"$build"/bench/bench_events --json "$build/bench_events.json" "$@"
+echo "figures: $build/bench_observe.json $build/bench_decide.json $build/bench_events.json"

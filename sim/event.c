@@ -12,8 +12,8 @@
 
 #define ID_BITS   24u
 #define ID_MASK   (SIM_EVENTS_MAX - 1)
-#define ROOM      3u /* entries before the root, so that children 4i + 1.. are aligned */
-#define FIRST_CAP 1021u
+#define ROOM      3u    /* entries before the root, so that children 4i + 1.. are aligned */
+#define FIRST_CAP 1021u /* and each later one: whole groups of siblings behind the root */
 #define STALE_MIN 4096u
 
 void sim_queue_init(struct sim_queue *queue)
@@ -72,11 +72,15 @@ void sim_event_done(struct sim_queue *queue, struct sim_event *event)
 	queue->spare[queue->spare_count++] = event->id;
 }
 
-/* ---- the heap ---- */
+/* ---- the heap: what is behind its end, up to its capacity, counts as never ---- */
 
+static const struct sim_entry never = { UINT64_MAX, UINT64_MAX };
+
+/* As one number of 128 bits: compared without a branch, which nobody could foresee. */
 static bool before(const struct sim_entry *a, const struct sim_entry *b)
 {
-	return a->at_ns < b->at_ns || (a->at_ns == b->at_ns && a->key < b->key);
+	return ((unsigned __int128)a->at_ns << 64 | a->key) <
+	       ((unsigned __int128)b->at_ns << 64 | b->key);
 }
 
 static void sift_up(struct sim_entry *heap, uint32_t i, struct sim_entry entry)
@@ -92,14 +96,20 @@ static void sift_up(struct sim_entry *heap, uint32_t i, struct sim_entry entry)
 	heap[i] = entry;
 }
 
+static uint32_t least_of_four(const struct sim_entry *heap, uint32_t child)
+{
+	uint32_t a = child + before(&heap[child + 1], &heap[child]);
+	uint32_t b = child + 2 + before(&heap[child + 3], &heap[child + 2]);
+	uint32_t other = (uint32_t)-before(&heap[b], &heap[a]); /* all ones, or 0 */
+
+	return a ^ ((a ^ b) & other);
+}
+
 static void sift_down(struct sim_entry *heap, uint32_t n, uint32_t i, struct sim_entry entry)
 {
 	for (uint32_t child; (child = 4 * i + 1) < n;) {
-		uint32_t end = child + 4 < n ? child + 4 : n, least = child;
+		uint32_t least = least_of_four(heap, child);
 
-		for (uint32_t c = child + 1; c < end; c++)
-			if (before(&heap[c], &heap[least]))
-				least = c;
 		if (!before(&heap[least], &entry))
 			break;
 		heap[i] = heap[least];
@@ -108,10 +118,20 @@ static void sift_down(struct sim_entry *heap, uint32_t n, uint32_t i, struct sim
 	heap[i] = entry;
 }
 
+static void take_first(struct sim_queue *queue)
+{
+	struct sim_entry *heap = queue->heap + ROOM;
+	struct sim_entry last = heap[--queue->count];
+
+	heap[queue->count] = never;
+	if (queue->count > 0)
+		sift_down(heap, queue->count, 0, last);
+}
+
 static bool grow_heap(struct sim_queue *queue)
 {
 	uint32_t cap = queue->cap ? queue->cap * 2 + ROOM : FIRST_CAP;
-	size_t bytes = ((cap + ROOM) * sizeof(struct sim_entry) + 63) & ~(size_t)63;
+	size_t bytes = (cap + ROOM) * sizeof(struct sim_entry);
 	struct sim_entry *heap = aligned_alloc(64, bytes);
 
 	if (!heap) {
@@ -119,9 +139,9 @@ static bool grow_heap(struct sim_queue *queue)
 		return false;
 	}
 	if (queue->heap)
-		memcpy(heap, queue->heap, (queue->count + ROOM) * sizeof(*heap));
-	else
-		memset(heap, 0, ROOM * sizeof(*heap));
+		memcpy(heap + ROOM, queue->heap + ROOM, queue->count * sizeof(*heap));
+	for (uint32_t i = queue->count; i < cap; i++)
+		heap[ROOM + i] = never;
 	free(queue->heap);
 	queue->heap = heap;
 	queue->cap = cap;
@@ -144,6 +164,8 @@ static void clean(struct sim_queue *queue)
 	for (uint32_t i = 0; i < queue->count; i++)
 		if (is_live(queue, &heap[i]))
 			heap[n++] = heap[i];
+	for (uint32_t i = n; i < queue->count; i++)
+		heap[i] = never;
 	queue->count = n;
 	for (uint32_t i = n / 4 + 1; i-- > 0;)
 		if (i < n)
@@ -156,15 +178,20 @@ void sim_at(struct sim_queue *queue, struct sim_event *event, uint64_t at_ns)
 
 	if (queue->failed)
 		return;
+	entry.at_ns = at_ns < queue->now_ns ? queue->now_ns : at_ns;
+	entry.key = ++queue->asked << ID_BITS | event->id;
+	event->key = entry.key;
+	if (queue->open) {
+		queue->open = false;
+		sift_down(queue->heap + ROOM, queue->count, 0, entry);
+		return;
+	}
 	if (queue->count == queue->cap) {
 		if (queue->count > STALE_MIN && queue->count / 4 > queue->event_count)
 			clean(queue);
 		if (queue->count == queue->cap && !grow_heap(queue))
 			return;
 	}
-	entry.at_ns = at_ns < queue->now_ns ? queue->now_ns : at_ns;
-	entry.key = ++queue->asked << ID_BITS | event->id;
-	event->key = entry.key;
 	sift_up(queue->heap + ROOM, queue->count++, entry);
 }
 
@@ -178,26 +205,36 @@ void sim_cancel(struct sim_queue *queue, struct sim_event *event)
 	event->key = 0;
 }
 
+/* What it asks for first, itself again for one, takes its place at the root: a sift is saved. */
+static void happen(struct sim_queue *queue, struct sim_event *event, uint64_t at_ns)
+{
+	assert(at_ns >= queue->now_ns);
+	queue->now_ns = at_ns;
+	queue->fired++;
+	queue->digest =
+		(queue->digest ^ at_ns ^ (uint64_t)event->id << 40) * UINT64_C(0x9e3779b97f4a7c15);
+	event->key = 0;
+	queue->open = true;
+	event->fire(queue, event);
+	if (queue->open)
+		take_first(queue);
+	queue->open = false;
+}
+
 bool sim_step(struct sim_queue *queue, uint64_t until_ns)
 {
-	struct sim_entry *heap = queue->heap + ROOM;
-
-	while (queue->count > 0 && !queue->failed && heap[0].at_ns <= until_ns) {
-		struct sim_entry first = heap[0];
+	assert(!queue->open); /* not within an event */
+	while (queue->count > 0 && !queue->failed) {
+		struct sim_entry first = queue->heap[ROOM];
 		struct sim_event *event = queue->events[first.key & ID_MASK];
 
-		if (--queue->count > 0)
-			sift_down(heap, queue->count, 0, heap[queue->count]);
-		if (!event || event->key != first.key)
-			continue;
-		assert(first.at_ns >= queue->now_ns);
-		queue->now_ns = first.at_ns;
-		queue->fired++;
-		queue->digest = (queue->digest ^ first.at_ns ^ (uint64_t)event->id << 40) *
-				UINT64_C(0x9e3779b97f4a7c15);
-		event->key = 0;
-		event->fire(queue, event);
-		return true;
+		if (first.at_ns > until_ns)
+			break;
+		if (event && event->key == first.key) {
+			happen(queue, event, first.at_ns);
+			return true;
+		}
+		take_first(queue);
 	}
 	if (until_ns > queue->now_ns)
 		queue->now_ns = until_ns;

@@ -28,7 +28,7 @@ struct sim_event {
 	uint32_t id;
 };
 
-struct sim_entry { /* 16 bytes: the four children of one share a cache line */
+struct sim_entry { /* 16 bytes: four siblings fill a cache line */
 	uint64_t at_ns;
 	uint64_t key; /* order of asking << 24 | id */
 };
@@ -38,6 +38,7 @@ struct sim_queue {
 	uint64_t fired;         /* events that happened */
 	struct sim_entry *heap; /* 64-byte aligned; entry i is at heap[i + 3] */
 	uint32_t count, cap;    /* entries, those of cancelled events among them */
+	bool open;              /* the root is free: its event is happening */
 	uint64_t asked;
 	struct sim_event **events; /* by id */
 	uint32_t *spare;           /* ids to be used again */

@@ -1,266 +1,254 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Events happen in order, each once; random numbers are as they should be distributed. */
-#include "event.h"
-#include "random.h"
+/* What happens next: order, ties, moving and cancelling, many at once, and the trace's number. */
 #include "unit.h"
 
-#include <math.h>
-#include <stdlib.h>
+#include "event.h"
+#include "random.h"
 
-/* ---- events ---- */
+#include <stdlib.h>
+#include <string.h>
+
+#define MANY 3000u
 
 struct thing {
 	struct sim_event event;
-	uint64_t due_ns, asked, at_ns;
-	uint32_t times;
+	uint64_t due_ns, asked; /* what the model below expects; due UINT64_MAX: nothing */
+	uint32_t number;
 };
 
-static struct thing *order[4096];
-static uint32_t happened;
+static struct {
+	struct sim_queue queue; /* first */
+	struct thing things[MANY];
+	uint32_t order[64], count;
+	uint64_t asked;
+	struct sim_random dice;
+} s;
 
-static void happens(struct sim_queue *queue, struct sim_event *event)
+static void begin(sim_fire_fn *fire, uint32_t n)
 {
-	struct thing *thing = (struct thing *)(void *)event;
-
-	thing->at_ns = queue->now_ns;
-	thing->times++;
-	order[happened++ % 4096] = thing;
+	memset(&s, 0, sizeof(s));
+	sim_queue_init(&s.queue);
+	sim_random_init(&s.dice, 7, 0);
+	for (uint32_t i = 0; i < n; i++) {
+		s.things[i] = (struct thing){ .due_ns = UINT64_MAX, .number = i };
+		sim_event_init(&s.queue, &s.things[i].event, fire);
+	}
 }
 
-static void in_order(void **state)
+static void note(struct sim_queue *queue, struct sim_event *event)
 {
-	struct thing things[5] = { 0 };
-	static const uint64_t at[] = { 30, 10, 20, 10, 5 };
-	static const uint32_t expected[] = { 4, 1, 3, 2, 0 };
-	struct sim_queue queue;
+	assert_true(s.count < 64);
+	s.order[s.count++] = ((struct thing *)event)->number;
+}
 
-	sim_queue_init(&queue);
-	happened = 0;
-	for (uint32_t i = 0; i < 5; i++) {
-		sim_event_init(&queue, &things[i].event, happens);
-		assert_false(sim_is_pending(&things[i].event));
-		sim_at(&queue, &things[i].event, at[i]);
-		assert_true(sim_is_pending(&things[i].event));
-	}
-	/* Of equal time: as they were asked for. */
-	while (sim_step(&queue, 100))
+static void expect_order(const uint32_t *numbers, uint32_t n)
+{
+	assert_int_equal(s.count, n);
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(s.order[i], numbers[i]);
+}
+
+static void by_time_then_by_asking(void **state)
+{
+	begin(note, 6);
+	sim_at(&s.queue, &s.things[0].event, 30);
+	sim_at(&s.queue, &s.things[1].event, 10);
+	sim_at(&s.queue, &s.things[2].event, 20);
+	sim_at(&s.queue, &s.things[3].event, 10);
+	sim_at(&s.queue, &s.things[4].event, 20);
+	sim_at(&s.queue, &s.things[5].event, 10);
+	while (sim_step(&s.queue, 1000))
 		;
-	assert_int_equal(happened, 5);
-	for (uint32_t i = 0; i < 5; i++) {
-		assert_ptr_equal(order[i], &things[expected[i]]);
-		assert_int_equal(order[i]->at_ns, at[expected[i]]);
-		assert_false(sim_is_pending(&things[i].event));
+	expect_order((uint32_t[]){ 1, 3, 5, 2, 4, 0 }, 6);
+	assert_int_equal(s.queue.now_ns, 1000);
+	assert_int_equal(s.queue.fired, 6);
+	sim_queue_done(&s.queue);
+}
+
+static void until_is_included_and_the_past_is_now(void **state)
+{
+	begin(note, 2);
+	sim_at(&s.queue, &s.things[0].event, 10);
+	assert_false(sim_step(&s.queue, 9));
+	assert_int_equal(s.queue.now_ns, 9);
+	assert_true(sim_step(&s.queue, 10));
+	sim_at(&s.queue, &s.things[1].event, 3);
+	assert_true(sim_step(&s.queue, 10));
+	assert_int_equal(s.queue.now_ns, 10);
+	assert_false(sim_step(&s.queue, 4)); /* time does not go back */
+	assert_int_equal(s.queue.now_ns, 10);
+	sim_queue_done(&s.queue);
+}
+
+static void moved_cancelled_asked_again(void **state)
+{
+	begin(note, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		sim_at(&s.queue, &s.things[i].event, 10 + i);
+	sim_at(&s.queue, &s.things[0].event, 50); /* later */
+	sim_at(&s.queue, &s.things[3].event, 5);  /* earlier */
+	sim_cancel(&s.queue, &s.things[1].event);
+	sim_cancel(&s.queue, &s.things[1].event);
+	assert_false(sim_is_pending(&s.things[1].event));
+	assert_true(sim_is_pending(&s.things[0].event));
+	sim_cancel(&s.queue, &s.things[2].event);
+	sim_at(&s.queue, &s.things[2].event, 12); /* where it was */
+	while (sim_step(&s.queue, 100))
+		;
+	expect_order((uint32_t[]){ 3, 2, 0 }, 3);
+	assert_false(sim_is_pending(&s.things[0].event));
+	sim_queue_done(&s.queue);
+}
+
+static void gone_with_its_id_used_again(void **state)
+{
+	begin(note, 2);
+	sim_at(&s.queue, &s.things[0].event, 10);
+	uint32_t id = s.things[0].event.id;
+
+	sim_event_done(&s.queue, &s.things[0].event);
+	sim_event_done(&s.queue, &s.things[0].event); /* no harm */
+	sim_event_init(&s.queue, &s.things[0].event, note);
+	assert_int_equal(s.things[0].event.id, id);
+	assert_false(sim_step(&s.queue, 20)); /* the old entry is not taken for the new event */
+	sim_at(&s.queue, &s.things[0].event, 30);
+	assert_true(sim_step(&s.queue, 30));
+	expect_order((uint32_t[]){ 0 }, 1);
+	sim_queue_done(&s.queue);
+}
+
+/* ---- what an event does while it happens ---- */
+
+static void acts(struct sim_queue *queue, struct sim_event *event)
+{
+	uint32_t number = ((struct thing *)event)->number;
+
+	note(queue, event);
+	assert_false(sim_is_pending(event));
+	if (number == 0 && s.count == 1) { /* another, itself at once, itself moved, another */
+		sim_at(queue, &s.things[1].event, 15);
+		sim_at(queue, event, queue->now_ns);
+		sim_after(queue, event, 10);
+		sim_at(queue, &s.things[2].event, 20);
+	} else if (number == 1) { /* what it asked for first is cancelled: its place was taken */
+		sim_at(queue, &s.things[3].event, 16);
+		sim_cancel(queue, &s.things[3].event);
+		sim_at(queue, &s.things[4].event, 15);
+	} else if (number == 4) {
+		sim_event_done(queue, event); /* it goes */
 	}
-	assert_int_equal(queue.now_ns, 100);
-	assert_int_equal(queue.fired, 5);
-	sim_queue_done(&queue);
 }
 
-static void moved_and_cancelled(void **state)
+static void asking_while_it_happens(void **state)
 {
-	struct thing a = { 0 }, b = { 0 };
-	struct sim_queue queue;
-
-	sim_queue_init(&queue);
-	sim_event_init(&queue, &a.event, happens);
-	sim_event_init(&queue, &b.event, happens);
-	sim_at(&queue, &a.event, 10);
-	sim_at(&queue, &a.event, 50);
-	sim_at(&queue, &b.event, 20);
-	sim_cancel(&queue, &b.event);
-	assert_false(sim_step(&queue, 49));
-	assert_int_equal(queue.now_ns, 49);
-	assert_true(sim_step(&queue, 50));
-	assert_int_equal(a.times, 1);
-	assert_int_equal(b.times, 0);
-	/* The past is now; time does not go back. */
-	sim_at(&queue, &a.event, 3);
-	assert_false(sim_step(&queue, 40));
-	assert_true(sim_step(&queue, 50));
-	assert_int_equal(a.at_ns, 50);
-	assert_false(sim_step(&queue, 10));
-	assert_int_equal(queue.now_ns, 50);
-	/* One that is gone does not happen, though another one has its id. */
-	sim_at(&queue, &a.event, 60);
-	sim_event_done(&queue, &a.event);
-	sim_event_init(&queue, &b.event, happens);
-	assert_int_equal(b.event.id, a.event.id);
-	assert_false(sim_step(&queue, 100));
-	assert_int_equal(a.times, 2);
-	sim_queue_done(&queue);
+	begin(acts, 5);
+	sim_at(&s.queue, &s.things[0].event, 10);
+	while (sim_step(&s.queue, 100))
+		;
+	expect_order((uint32_t[]){ 0, 1, 4, 0, 2 }, 5);
+	sim_queue_done(&s.queue);
 }
 
-static int compare(const void *a, const void *b)
-{
-	const struct thing *x = *(struct thing *const *)a, *y = *(struct thing *const *)b;
+/* ---- many, against a model that looks through all of them ---- */
 
-	if (x->due_ns != y->due_ns)
-		return x->due_ns < y->due_ns ? -1 : 1;
-	return x->asked < y->asked ? -1 : x->asked > y->asked;
+static void ask(struct thing *thing, uint64_t at_ns)
+{
+	thing->due_ns = at_ns;
+	thing->asked = ++s.asked;
+	sim_at(&s.queue, &thing->event, at_ns);
 }
 
-/* Asked for, moved and cancelled at random, far more often than there are events: the heap throws
- * out what is stale, and the order is that of a sort. */
-static uint64_t churn(uint64_t seed, uint64_t *ret_most)
+/* Asks for one, moves one, cancels one, in any order and number; few different times. */
+static void stir(struct sim_queue *queue, struct sim_event *event)
 {
-	static struct thing things[3000];
-	static struct thing *sorted[3000];
-	struct sim_random random;
-	struct sim_queue queue;
-	uint32_t count = 0;
+	struct thing *self = (struct thing *)event, *next = NULL;
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		struct thing *thing = &s.things[i];
+
+		if (thing->due_ns != UINT64_MAX &&
+		    (!next || thing->due_ns < next->due_ns ||
+		     (thing->due_ns == next->due_ns && thing->asked < next->asked)))
+			next = thing;
+	}
+	assert_ptr_equal(self, next);
+	assert_int_equal(queue->now_ns, self->due_ns);
+	self->due_ns = UINT64_MAX;
+	for (uint64_t acts_left = sim_random_below(&s.dice, 4); acts_left-- > 0;) {
+		struct thing *other = &s.things[sim_random_below(&s.dice, MANY)];
+
+		if (sim_random_chance(&s.dice, 100000)) {
+			other->due_ns = UINT64_MAX;
+			sim_cancel(queue, &other->event);
+		} else {
+			ask(sim_random_chance(&s.dice, 500000) ? self : other,
+			    queue->now_ns + sim_random_below(&s.dice, 50));
+		}
+	}
+}
+
+static void many_as_a_model_says(void **state)
+{
+	begin(stir, MANY);
+	for (uint32_t i = 0; i < MANY; i++)
+		ask(&s.things[i], sim_random_below(&s.dice, 1000));
+	for (uint32_t i = 0; i < 5000; i++)
+		assert_true(sim_step(&s.queue, UINT64_MAX - 1));
+	assert_false(s.queue.failed);
+	sim_queue_done(&s.queue);
+}
+
+/* ---- stale entries ---- */
+
+static void stale_entries_are_thrown_out(void **state)
+{
+	begin(note, 40);
+	for (uint32_t i = 0; i < 1000000; i++)
+		sim_at(&s.queue, &s.things[i % 40].event, 2000000 - i);
+	assert_true(s.queue.cap < 10000); /* not a million */
+	while (sim_step(&s.queue, UINT64_MAX - 1))
+		;
+	assert_int_equal(s.count, 40); /* the last of each; the last asked for is due first */
+	for (uint32_t i = 0; i < 40; i++)
+		assert_int_equal(s.order[i], 39 - i);
+	sim_queue_done(&s.queue);
+}
+
+/* ---- the digest ---- */
+
+static uint64_t digest_of(uint64_t third_ns, bool swap)
+{
 	uint64_t digest;
 
-	memset(things, 0, sizeof(things));
-	sim_random_init(&random, seed, 0);
-	sim_queue_init(&queue);
-	happened = 0;
-	for (uint32_t i = 0; i < 3000; i++)
-		sim_event_init(&queue, &things[i].event, happens);
-	for (uint32_t i = 0; i < 60000; i++) {
-		struct thing *thing = &things[sim_random_below(&random, 3000)];
-
-		if (sim_random_chance(&random, 300000)) {
-			sim_cancel(&queue, &thing->event);
-			continue;
-		}
-		thing->due_ns = sim_random_below(&random, 5000);
-		thing->asked = i;
-		sim_at(&queue, &thing->event, thing->due_ns);
-	}
-	*ret_most = queue.count;
-	for (uint32_t i = 0; i < 3000; i++)
-		if (sim_is_pending(&things[i].event))
-			sorted[count++] = &things[i];
-	qsort(sorted, count, sizeof(sorted[0]), compare);
-	while (sim_step(&queue, 10000))
+	begin(note, 3);
+	sim_at(&s.queue, &s.things[swap].event, 10);
+	sim_at(&s.queue, &s.things[!swap].event, 10);
+	sim_at(&s.queue, &s.things[2].event, third_ns);
+	while (sim_step(&s.queue, 100))
 		;
-	assert_int_equal(happened, count);
-	for (uint32_t i = 0; i < count; i++) {
-		assert_ptr_equal(order[i], sorted[i]);
-		assert_int_equal(order[i]->at_ns, sorted[i]->due_ns);
-	}
-	digest = queue.digest;
-	sim_queue_done(&queue);
+	digest = s.queue.digest;
+	sim_queue_done(&s.queue);
 	return digest;
 }
 
-static void churned(void **state)
+static void digest_is_of_times_and_order(void **state)
 {
-	uint64_t most;
-
-	for (uint64_t seed = 1; seed <= 10; seed++) {
-		uint64_t digest = churn(seed, &most);
-
-		assert_true(most < 30000);
-		assert_int_equal(churn(seed, &most), digest);
-		assert_int_not_equal(churn(seed + 100, &most), digest);
-	}
-}
-
-/* ---- random numbers ---- */
-
-/* The streams' authors' own: xoshiro256** of the state 1, 2, 3, 4. */
-static void reference(void **state)
-{
-	struct sim_random random = { { 1, 2, 3, 4 } };
-	static const uint64_t expected[] = { 11520, 0, 1509978240, 1215971899390074240 };
-
-	for (uint32_t i = 0; i < 4; i++)
-		assert_int_equal(sim_random_u64(&random), expected[i]);
-}
-
-static void streams(void **state)
-{
-	struct sim_random a, b, c, d;
-	uint32_t same = 0;
-
-	sim_random_init(&a, 1, 1);
-	sim_random_init(&b, 1, 1);
-	sim_random_init(&c, 1, 2);
-	sim_random_init(&d, 2, 1);
-	for (uint32_t i = 0; i < 1000; i++) {
-		uint64_t x = sim_random_u64(&a);
-
-		assert_int_equal(sim_random_u64(&b), x);
-		same += sim_random_u64(&c) == x;
-		same += sim_random_u64(&d) == x;
-	}
-	assert_int_equal(same, 0);
-}
-
-static void uniform(void **state)
-{
-	struct sim_random random;
-	uint32_t counts[10] = { 0 };
-	double chi = 0;
-
-	sim_random_init(&random, 7, 7);
-	for (uint32_t i = 0; i < 100000; i++)
-		counts[sim_random_below(&random, 10)]++;
-	for (uint32_t i = 0; i < 10; i++)
-		chi += (counts[i] - 1e4) * (counts[i] - 1e4) / 1e4;
-	assert_true(chi < 27.88); /* 99.9 %, 9 degrees of freedom */
-	for (uint32_t i = 0; i < 1000; i++) {
-		uint64_t x = sim_random_between(&random, 5, 7);
-
-		assert_true(x >= 5 && x <= 7);
-		assert_int_equal(sim_random_between(&random, 9, 9), 9);
-		assert_int_equal(sim_random_below(&random, 1), 0);
-		assert_false(sim_random_chance(&random, 0));
-		assert_true(sim_random_chance(&random, 1000000));
-	}
-}
-
-static void logarithm(void **state)
-{
-	struct sim_random random;
-
-	sim_random_init(&random, 3, 3);
-	for (uint32_t i = 0; i < 100000; i++) {
-		uint64_t u = sim_random_u64(&random) >> sim_random_below(&random, 64);
-		long double expected = 64 * logl(2) - logl(u ? (long double)u : 1);
-		long double is = (long double)sim_minus_ln(u) / 4294967296.0L;
-
-		assert_true(fabsl(is - expected) < 1e-8L);
-	}
-	assert_int_equal(sim_minus_ln(0), sim_minus_ln(1));
-	assert_true(sim_minus_ln(UINT64_MAX) <= 1);
-}
-
-static void distributions(void **state)
-{
-	double sum = 0, squares = 0, n = 200000;
-	struct sim_random random;
-
-	sim_random_init(&random, 5, 5);
-	for (uint32_t i = 0; i < 200000; i++) {
-		double x = (double)sim_random_exponential(&random, 1000000);
-
-		sum += x;
-		squares += x * x;
-	}
-	/* Mean and deviation are the same: 1; four standard errors. */
-	assert_true(fabs(sum / n / 1e6 - 1) < 4 / sqrt(n));
-	assert_true(fabs(sqrt(squares / n - sum / n * (sum / n)) / 1e6 - 1) < 8 / sqrt(n));
-	sum = squares = 0;
-	for (uint32_t i = 0; i < 200000; i++) {
-		double x = (double)sim_random_normal_ppm(&random) / 1e6;
-
-		assert_true(fabs(x) <= 6);
-		sum += x;
-		squares += x * x;
-	}
-	assert_true(fabs(sum / n) < 4 / sqrt(n));
-	assert_true(fabs(squares / n - 1) < 4 * sqrt(2 / n));
+	assert_true(digest_of(20, false) == digest_of(20, false));
+	assert_true(digest_of(20, false) != digest_of(21, false));
+	assert_true(digest_of(20, false) != digest_of(20, true));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_order),  cmocka_unit_test(moved_and_cancelled),
-		cmocka_unit_test(churned),   cmocka_unit_test(reference),
-		cmocka_unit_test(streams),   cmocka_unit_test(uniform),
-		cmocka_unit_test(logarithm), cmocka_unit_test(distributions),
+		cmocka_unit_test(by_time_then_by_asking),
+		cmocka_unit_test(until_is_included_and_the_past_is_now),
+		cmocka_unit_test(moved_cancelled_asked_again),
+		cmocka_unit_test(gone_with_its_id_used_again),
+		cmocka_unit_test(asking_while_it_happens),
+		cmocka_unit_test(many_as_a_model_says),
+		cmocka_unit_test(stale_entries_are_thrown_out),
+		cmocka_unit_test(digest_is_of_times_and_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
