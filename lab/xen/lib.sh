@@ -203,7 +203,7 @@ peer() {
 }
 
 backend_threads() {
-	# Few processes: where the machine under Xen is overcommitted, one of many short ones was seen to die of a fault now and then.
+	# Few processes: they are slow to start under emulation.
 	grep -s . /proc/[0-9]*/comm | sed -n -E "s,^/proc/([0-9]+)/comm:((napi/)?vif$(domid "$1")\\.|$(domid "$1")\\.xvd)(.*),\1 \2\4,p"
 }
 
