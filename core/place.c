@@ -335,8 +335,13 @@ void place(struct tick *tick)
 	struct cl_verdict nothing = { .target = { CL_NONE } };
 	struct guest_view view;
 
+	/* Which node and core each CPU is on is only true once its vCPU stays. */
+	if (tick->pins > 0)
+		nothing.left = left(CL_REASON_PINS_FIRST, tick->pins);
 	for (uint32_t i = 0; i < now->n.works; i++)
 		tick->plan->verdicts[i] = nothing;
+	if (tick->pins > 0)
+		return;
 	for (uint32_t g = 0; g < now->n.guests; g++) {
 		view_guest(tick, (struct cl_guest_ix){ g }, &view);
 		for (uint32_t i = 0; i < view.guest->vcpu_count; i++)

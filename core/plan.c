@@ -170,3 +170,12 @@ uint32_t cl_plan_changes(const struct cl_plan *plan)
 		n += plan->actions[i].possible && !cl_action_kind_releases(plan->actions[i].kind);
 	return n;
 }
+
+/* What was held back for CL_REASON_PINS_FIRST. */
+bool cl_plan_goes_on(const struct cl_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n.actions; i++)
+		if (plan->actions[i].kind == CL_ACTION_CPU_PIN && plan->actions[i].possible)
+			return true;
+	return false;
+}

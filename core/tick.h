@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tick: what the parts of one decision share. account -> carry (state) -> target -> place, in that
- * order.
+ * tick: what the parts of one decision share. account -> carry (state) -> pins -> target -> place,
+ * in that order.
  */
 #ifndef CLOSER_CORE_TICK_H
 #define CLOSER_CORE_TICK_H
@@ -15,6 +15,7 @@ struct tick {
 	struct cl_state *state;
 	struct cl_plan *plan;
 	uint32_t moves;    /* of params->moves, spent so far */
+	uint32_t pins;     /* vCPUs of the privileged domain that this plan moves */
 	bool root_planned; /* the plan creates /closer */
 };
 
@@ -44,6 +45,9 @@ uint64_t share_ppm(uint64_t part, uint64_t whole);
 /* carry.c: state entries of who is in `now`, in now's order, residency and load brought up to date.
  */
 void carry(struct tick *tick);
+
+/* pins.c: domains' vCPUs on physical CPUs. */
+void pins(struct tick *tick);
 
 /* target.c */
 void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_view *ret_view);

@@ -283,7 +283,8 @@ static bool later_same(const struct cl_journal *j, const struct cl_journal_entry
 		const struct cl_setting *other = &j->changes[i].to;
 
 		if (to->present == other->present && to->has_path == other->has_path &&
-		    strcmp(to->path, other->path) == 0 && cl_cpuset_equal(&to->cpus, &other->cpus))
+		    to->number == other->number && strcmp(to->path, other->path) == 0 &&
+		    cl_cpuset_equal(&to->cpus, &other->cpus))
 			return true;
 	}
 	return false;

@@ -260,7 +260,7 @@ void cl_put_edit(struct cl_sink *sink, const struct cl_record_edit *edit)
 void cl_get_edit(struct cl_source *source, struct cl_record_edit *ret_edit)
 {
 	get_edit(source, ret_edit);
-	if (ret_edit->edit > CL_EDIT_ADOPT_IRQ)
+	if (ret_edit->edit > CL_EDIT_OWN_VCPU)
 		fault(source, "an unknown kind of edit");
 }
 

@@ -78,7 +78,7 @@
 	F(uuid, guest) \
 	F(u32, index) \
 	F(u32, cpu) F(u64, residency) F(u64, load) F(u64, retry_ns) F(u32, refused) F(u32, newborn) \
-	F(u64, pcpus_hash) F(u32, foreign) F(u32, pad)
+	F(u32, domid) F(u32, foreign) F(u64, pcpus_hash)
 #define FIELDS_state_cpus(F) F(backoff, pin) F(u64, pins_hash) F(u64, foreign)
 #define FIELDS_state_works(F) \
 	F(uuid, guest) \
@@ -119,7 +119,8 @@
 	F(bool, estimated) F(bool, main_measured)
 
 /* ---- the recording's own ---- */
-#define FIELDS_edit(F) F(u32, edit) F(uuid, guest) F(tid, thread) F(u32, irq) F(u64, mask_hash)
+#define FIELDS_edit(F) \
+	F(u32, edit) F(uuid, guest) F(tid, thread) F(u32, number) F(u32, domid) F(u64, mask_hash)
 #define FIELDS_outcome(F) \
 	F(u32, index) F(u32, code) F(u64, now_ns) F(action, kind) F(object, object)
 

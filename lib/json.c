@@ -219,9 +219,10 @@ json_t *cl_json_plan(const struct cl_snapshot *snap, const struct cl_plan *plan)
 	SET(o, "secondary_cpus", cpus_of(&plan->secondary_cpus));
 	SET(o, "changes", number(cl_plan_changes(plan)));
 	SET(o, "dropped", number(plan->dropped));
+	SET(o, "goes_on", json_boolean(cl_plan_goes_on(plan)));
 	SET(o, "actions", complete(actions, plan->n.actions));
 	SET(o, "verdicts", complete(verdicts, plan->n.verdicts));
-	return complete(o, 6);
+	return complete(o, 7);
 }
 
 /* ---- books ---- */

@@ -224,6 +224,9 @@ struct cl_mask_ix cl_plan_mask(struct cl_plan *plan, const struct cl_cpuset *set
 const struct cl_cpuset *cl_plan_set(const struct cl_plan *plan, struct cl_mask_ix mask);
 /* Actions that would change something: possible, and not a release. */
 uint32_t cl_plan_changes(const struct cl_plan *plan);
+/* Is there more to do once this plan is applied, that rests on it? Then another one follows at
+ * once. */
+bool cl_plan_goes_on(const struct cl_plan *plan);
 const char *cl_action_kind_name(enum cl_action_kind kind);
 enum cl_phase cl_action_kind_phase(enum cl_action_kind kind);
 /* The journal forgets the object; nothing is written to it. */

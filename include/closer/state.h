@@ -41,10 +41,12 @@ struct cl_state_vcpu {
 	uint64_t load;      /* ppm of a CPU, smoothed */
 	uint64_t retry_ns;  /* not before, after a refusal */
 	uint32_t refused;
-	uint32_t newborn;    /* 1 until it was first looked at by place */
-	uint64_t pcpus_hash; /* physical CPUs that closer last gave it, 0 = none */
-	uint32_t foreign;    /* 1: these are somebody's by now */
-	uint32_t pad;
+	uint32_t newborn; /* 1 until it was first looked at by place */
+	/* Of the domain with this number: a guest that reboots or comes back has another, and its
+	 * vCPUs have nothing of ours. */
+	uint32_t domid;
+	uint32_t foreign;    /* 1: its physical CPUs are somebody's by now */
+	uint64_t pcpus_hash; /* those that closer last gave it, 0 = none */
 };
 
 /* A vCPU of the privileged domain; index = its number. */
@@ -110,6 +112,10 @@ void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void
 bool cl_state_own_thread(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread,
 			 uint64_t mask_hash);
 bool cl_state_own_irq(struct cl_state *state, uint32_t number, uint64_t mask_hash);
+/* A vCPU of the privileged domain; of a guest, while it is the domain with this number. */
+bool cl_state_own_cpu(struct cl_state *state, uint32_t cpu, uint64_t mask_hash);
+bool cl_state_own_vcpu(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
+		       uint32_t index, uint64_t mask_hash);
 /* adopt: the operator hands a thread or interrupt over, whatever is set on it. False: not known. */
 bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread);
 bool cl_state_adopt_irq(struct cl_state *state, uint32_t number);
