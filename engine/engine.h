@@ -35,6 +35,7 @@ void cl_host_close(struct cl_host *host);
  *          to cgroup <path> cpus <list> why <name>                       (one line)
  *   change <id> irq <n> from cpus <list> to cpus <list> why <name>
  *   change <id> group <path> from absent | cpus <list> to absent | cpus <list> why <name>
+ *   change <id> vcpu <n> domain <domid> uuid <uuid> from cpus <list> to cpus <list> why <name>
  *   drop thread <tid> start <ticks> | drop irq <n>      somebody else has changed it: no longer
  * ours to undo done <id> | failed <id> <errno name>                not synced: undo compares anyway
  *   confirmed | undone

@@ -60,8 +60,8 @@ void cl_lock_name(int lock_fd, pid_t pid, pid_t supervisor);
 
 /* ---- undo.c, undo_world.c ---- */
 
-/* What undo does to a machine. The real one is Linux itself, needing no host; tests make another.
- */
+/* What undo does to a machine. The real one is Linux itself and the hypervisor below it, needing no
+ * host; tests make another. */
 struct cl_undo_world {
 	int (*read)(void *ctx, const struct cl_change *change, struct cl_setting *ret,
 		    struct cl_error *reterr);

@@ -18,10 +18,20 @@ static void check_hypervisor(struct cl_xen *xen, const struct speaker *to)
 	      cl_hyper_scheduler(xen->hyper), xen->machine.pcpu_count, xen->machine.node_count);
 }
 
+/* How many physical CPUs its pool has; 0: not known. */
+static uint32_t dom0_pcpus(const struct cl_xen *xen)
+{
+	struct cl_hyper_pool pool;
+
+	if (cl_hyper_pool(xen->hyper, xen->dom0_pool, &pool) < 0 || pool.id != xen->dom0_pool)
+		return 0;
+	return cl_cpuset_count(&pool.pcpus);
+}
+
 static void check_pins(struct cl_xen *xen, const struct speaker *to)
 {
 	struct cl_cpuset taken;
-	uint32_t loose = 0, shared = 0, first_loose = CL_NONE;
+	uint32_t loose = 0, shared = 0, pcpus = dom0_pcpus(xen);
 
 	cl_cpuset_zero(&taken);
 	for (uint32_t v = 0; v < xen->dom0_vcpus && v < CL_CPUS_MAX; v++) {
@@ -30,7 +40,6 @@ static void check_pins(struct cl_xen *xen, const struct speaker *to)
 		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &pins, NULL) < 0)
 			continue;
 		if (cl_cpuset_count(&pins) != 1) {
-			first_loose = first_loose == CL_NONE ? v : first_loose;
 			loose++;
 		} else if (cl_cpuset_meets(&pins, &taken)) {
 			shared++;
@@ -38,11 +47,11 @@ static void check_pins(struct cl_xen *xen, const struct speaker *to)
 		cl_cpuset_or(&taken, &pins);
 	}
 	if (loose)
-		speak(to, "lost",
-		      "%u of dom0's %u vCPUs are not pinned: where work runs is a sample, and beside "
-		      "a guest is a guess; for each vCPU: xl vcpu-pin 0 %u %u (or dom0_vcpus_pin on "
-		      "Xen's command line)",
-		      loose, xen->dom0_vcpus, first_loose, first_loose);
+		speak(to, "note",
+		      "%u of dom0's %u vCPUs are not pinned: closer pins those that nobody has set "
+		      "when it acts (pin=1); until then where work runs is a sample, and beside a "
+		      "guest is a guess",
+		      loose, xen->dom0_vcpus);
 	else if (shared)
 		speak(to, "lost",
 		      "%u of dom0's vCPUs share a CPU with another: xl vcpu-pin 0 VCPU CPU gives "
@@ -50,6 +59,11 @@ static void check_pins(struct cl_xen *xen, const struct speaker *to)
 		      shared);
 	else
 		speak(to, "ok", "dom0's %u vCPUs are pinned one to one", xen->dom0_vcpus);
+	if (pcpus && xen->dom0_vcpus > pcpus)
+		speak(to, "lost",
+		      "dom0 has %u vCPUs and its cpupool %u CPUs: %u vCPUs have none of their own, and "
+		      "move about; boot Xen with dom0_max_vcpus=%u",
+		      xen->dom0_vcpus, pcpus, xen->dom0_vcpus - pcpus, pcpus);
 	if (xen->dom0_vcpus < xen->machine.pcpu_count)
 		speak(to, "lost",
 		      "dom0 has %u vCPUs and the host %u CPUs: guests on the others get the nearest; "

@@ -293,6 +293,8 @@ static void fill_pools(const struct cl_xen *xen, struct cl_snapshot *snap)
 		pool->pcpus = cl_snapshot_mask(snap, &xen->pools[i].pcpus);
 		pool->slice_ns = xen->pools[i].slice_ns;
 		pool->ratelimit_ns = xen->pools[i].ratelimit_ns;
+		if (pool->id == xen->dom0_pool)
+			snap->pool = pool->pcpus;
 	}
 }
 
@@ -327,7 +329,7 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 	if (r < 0)
 		return r;
 	add_irqs(xen, snap);
-	snap->can |= UINT32_C(1) << CL_CAN_MEMORY_NODES;
+	snap->can |= UINT32_C(1) << CL_CAN_MEMORY_NODES | UINT32_C(1) << CL_CAN_PIN;
 	snap->dropped.guests += xen->dropped_guests;
 	cl_build_finish(xen->build, xen->threads, snap);
 	return 0;

@@ -10,6 +10,7 @@
 #include "xen/hyper.h"
 #include "xen/parse.h"
 #include "xen/store.h"
+#include "xen/vcpus.h"
 #include "xen/xen.h"
 
 #include "build.h"
@@ -88,7 +89,7 @@ struct cl_xen {
 	char list[CL_STORE_PAYLOAD];
 	bool stirred, rescan; /* something happened; threads are to be looked for */
 	uint64_t scan_ns, scan_cost_ns, settle_ns;
-	uint32_t dom0_vcpus;
+	uint32_t dom0_vcpus, dom0_pool;
 	struct cl_cpuset dom0_pins[CL_CPUS_MAX]; /* pCPUs of each of dom0's vCPUs */
 	uint32_t dom0_at[CL_CPUS_MAX];           /* where it is; CL_NONE: nowhere */
 	uint32_t cpu_of[CL_CPUS_MAX];            /* pCPU -> index in the snapshot */

@@ -116,13 +116,24 @@ static int xen_observe(struct cl_host *host, uint64_t deadline_ns, struct cl_sna
 static int xen_read(struct cl_host *host, const struct cl_change *change,
 		    struct cl_setting *ret_setting, struct cl_error *reterr)
 {
-	return cl_linux_read(&((struct cl_xen *)host)->cgroup, change, ret_setting, reterr);
+	struct cl_xen *xen = (struct cl_xen *)host;
+
+	if (change->kind == CL_CHANGE_VCPU)
+		return cl_xen_vcpu_read(xen->hyper, change, ret_setting, reterr);
+	return cl_linux_read(&xen->cgroup, change, ret_setting, reterr);
 }
 
 static int xen_apply(struct cl_host *host, const struct cl_change *change, struct cl_error *reterr)
 {
 	struct cl_xen *xen = (struct cl_xen *)host;
 
+	if (change->kind == CL_CHANGE_VCPU) {
+		int r = cl_xen_vcpu_apply(xen->hyper, change, reterr);
+
+		if (r < 0) /* perhaps its pool is another by now */
+			xen->machine_ns = 0;
+		return r;
+	}
 	/* Whatever comes of it: what was read before is not to be believed any more. */
 	cl_build_recheck(xen->build, xen->threads);
 	return cl_linux_apply(&xen->cgroup, change, reterr);
@@ -191,4 +202,5 @@ const struct cl_xen_module cl_xen_module = {
 	.change_bytes = sizeof(struct cl_change),
 	.version = CLOSER_VERSION,
 	.ops = &xen_ops,
+	.vcpus = { cl_hyper_open, cl_xen_vcpu_read, cl_xen_vcpu_apply, cl_hyper_close },
 };
