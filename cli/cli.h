@@ -177,6 +177,8 @@ char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *settin
 char *cli_list_text(const struct cl_cpuset *set, char *buf, size_t size);
 /* "CPU 1", "CPUs 0-1,3", "no CPU" */
 char *cli_cpus_text(const struct cl_cpuset *set, char *buf, size_t size);
+/* "physical CPU 1": as the hypervisor numbers them */
+char *cli_pcpus_text(const struct cl_cpuset *set, char *buf, size_t size);
 char *cli_nodes_text(uint64_t nodes, char *buf, size_t size);
 /* ns of span as "12.3"; "-" if there is no span */
 char *cli_percent(uint64_t ns, uint64_t span_ns, char *buf, size_t size);

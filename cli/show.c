@@ -43,6 +43,14 @@ char *cli_cpus_text(const struct cl_cpuset *set, char *buf, size_t size)
 	return buf;
 }
 
+char *cli_pcpus_text(const struct cl_cpuset *set, char *buf, size_t size)
+{
+	int head = snprintf(buf, size, "physical ");
+
+	cli_cpus_text(set, buf + head, size - (size_t)head);
+	return buf;
+}
+
 char *cli_nodes_text(uint64_t nodes, char *buf, size_t size)
 {
 	struct cl_cpuset set; /* the same list format */
@@ -138,7 +146,7 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 		return group_text(snap, &action->object.group, buf, size);
 	case CL_ACTION_CPU_PIN:
 	case CL_ACTION_CPU_RELEASE:
-		snprintf(buf, size, "vCPU %u of the privileged domain", action->object.cpu);
+		snprintf(buf, size, "vCPU %u of dom0", action->object.cpu);
 		return buf;
 	case CL_ACTION_VCPU_KEEP:
 	case CL_ACTION_VCPU_RELEASE:
@@ -197,6 +205,19 @@ char *cli_value_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 	return buf;
 }
 
+/* "physical CPUs 0-3 -> 1" */
+static void pcpus_text(const struct cl_plan *plan, const struct cl_action *action, char *buf,
+		       size_t size)
+{
+	char from[256] = "physical CPUs ?", to[256] = "?";
+
+	if (action->from.mask.v < plan->n.masks)
+		cli_pcpus_text(cl_plan_set(plan, action->from.mask), from, sizeof(from));
+	if (action->to.mask.v < plan->n.masks)
+		cli_list_text(cl_plan_set(plan, action->to.mask), to, sizeof(to));
+	snprintf(buf, size, "%s -> %s", from, to);
+}
+
 char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 		      const struct cl_action *action, char *buf, size_t size)
 {
@@ -206,6 +227,12 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 	if (cl_action_kind_releases(action->kind)) {
 		snprintf(buf, size, "%s %s", cl_action_kind_name(action->kind),
 			 cli_object_text(snap, action, object, sizeof(object)));
+		return buf;
+	}
+	if (action->kind == CL_ACTION_CPU_PIN || action->kind == CL_ACTION_VCPU_KEEP) {
+		pcpus_text(plan, action, from, sizeof(from));
+		snprintf(buf, size, "%s %s: %s", cl_action_kind_name(action->kind),
+			 cli_object_text(snap, action, object, sizeof(object)), from);
 		return buf;
 	}
 	snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
@@ -228,6 +255,8 @@ char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *settin
 		snprintf(buf, size, "%lld", (long long)setting->number);
 		return buf;
 	}
+	if (kind == CL_CHANGE_VCPU)
+		return cli_pcpus_text(&setting->cpus, buf, size);
 	cli_cpus_text(&setting->cpus, cpus, sizeof(cpus));
 	if (kind == CL_CHANGE_THREAD && setting->has_path)
 		snprintf(buf, size, "%s in %s", cpus, cl_escape(setting->path, path, sizeof(path)));
@@ -254,7 +283,10 @@ char *cli_change_text(const struct cl_change *change, char *buf, size_t size)
 		snprintf(buf, size, "fence of %s", cl_escape(change->path, path, sizeof(path)));
 		break;
 	case CL_CHANGE_VCPU:
-		snprintf(buf, size, "vCPU %u of domain %u", change->vcpu, change->domid);
+		if (change->domid == 0)
+			snprintf(buf, size, "vCPU %u of dom0", change->vcpu);
+		else
+			snprintf(buf, size, "vCPU %u of domain %u", change->vcpu, change->domid);
 		break;
 	case CL_CHANGE_NIC:
 		snprintf(buf, size, "NAPI of %s", cl_escape(change->path, path, sizeof(path)));
@@ -346,6 +378,9 @@ void cli_plan_print(const struct cli_call *call, const struct cl_snapshot *snap,
 		printf("nothing to change\n");
 	else
 		printf("%u change%s\n", changes, changes == 1 ? "" : "s");
+	if (cl_plan_goes_on(plan))
+		printf("more follows once dom0's vCPUs are pinned: where guests' work belongs is known "
+		       "then\n");
 }
 
 void cli_undo_print(const struct cli_call *call, const struct cl_undo_report *report)

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#define PLANS_MAX 3u /* one rests on the other; more than that is no plan */
+
 struct outcomes {
 	const struct cli_call *call;
 	const struct cl_engine *engine;
@@ -106,6 +108,28 @@ static enum cli_exit stop(const struct cli_call *call, struct cl_engine *engine,
 	return CLI_FAILED;
 }
 
+/* A plan that others rest on is followed by them, once the host has been looked at again. */
+static int apply_all(struct outcomes *out, struct cl_engine *engine, struct cl_tick *ret_sum,
+		     struct cl_error *reterr)
+{
+	for (uint32_t n = 1;; n++) {
+		bool goes_on = cl_plan_goes_on(cl_engine_plan(engine)), ended;
+		struct cl_tick tick = { 0 };
+		int r = cl_engine_apply(engine, say, out, &tick, reterr);
+
+		ret_sum->done += tick.done;
+		ret_sum->failed += tick.failed;
+		ret_sum->skipped += tick.skipped;
+		if (r < 0 || !goes_on || n == PLANS_MAX)
+			return r;
+		r = cli_sleep(engine, out->call->v.params.interval, &ended, reterr);
+		if (r == 0)
+			r = cli_observe(engine, NULL, reterr);
+		if (r < 0)
+			return r;
+	}
+}
+
 static enum cli_exit run(const struct cli_call *call)
 {
 	struct cl_engine *engine = NULL;
@@ -124,9 +148,8 @@ static enum cli_exit run(const struct cli_call *call)
 		json_decref(out.list);
 		return cli_error(call, &err);
 	}
-	enum cli_exit code = cl_engine_apply(engine, say, &out, &tick, &err) < 0
-				     ? stop(call, engine, &err)
-				     : keep(&out, engine, &tick);
+	enum cli_exit code = apply_all(&out, engine, &tick, &err) < 0 ? stop(call, engine, &err)
+								      : keep(&out, engine, &tick);
 
 	json_decref(out.list);
 	return code;
@@ -144,7 +167,8 @@ const struct cli_verb cli_verb_apply = {
 	.options = options,
 	.doc = "make the plan true, once; stays until `closer undo`",
 	.text = "Observes the host twice, an interval apart, writes what it is going to change to "
-		"the journal, changes it and prints each outcome. It asks nothing. The changes "
+		"the journal, changes it and prints each outcome. What rests on a change (work on "
+		"dom0's vCPUs being pinned) follows after another look. It asks nothing. The changes "
 		"stay until `closer undo`. The time that --for gives covers all that closer has "
 		"set by then, by an earlier or a later apply too; `closer confirm` ends it. If it "
 		"is killed before it has ended, everything is put back. Needs privilege.",

@@ -10,6 +10,7 @@ struct explain {
 	const struct cli_call *call;
 	const struct cl_snapshot *snap;
 	const struct cl_plan *plan;
+	const struct cl_state *state;
 	const struct cl_journal *journal;
 	struct cl_guest_ix guest; /* only this one, or CL_NONE */
 	int32_t tid;              /* only this one, or 0 */
@@ -145,6 +146,60 @@ static bool wanted(const struct explain *x, uint32_t i)
 	return x->guest.v == CL_NONE || work->guest.v == x->guest.v;
 }
 
+/* "physical CPUs 0-3, set by somebody else" */
+static void pins_text(const struct explain *x, struct cl_mask_ix pins, bool ours, bool foreign,
+		      char *buf, size_t size)
+{
+	char cpus[256] = "physical CPUs ?";
+
+	if (pins.v < x->snap->n.masks)
+		cli_pcpus_text(cl_snapshot_set(x->snap, pins), cpus, sizeof(cpus));
+	snprintf(buf, size, "%s%s", cpus,
+		 ours      ? ", set by closer"
+		 : foreign ? ", set by somebody else: left alone"
+			   : "");
+}
+
+static void print_vcpu(const struct explain *x, uint32_t i)
+{
+	const struct cl_vcpu *v = &x->snap->vcpus[i];
+	const struct cl_state_vcpu *state = &x->state->vcpus[i];
+	char mask[256], cpu[32] = "?", thread[32] = "", pins[320];
+
+	mask_text(x->snap, v->mask, mask, sizeof(mask));
+	if (v->cpu.v != CL_NONE)
+		snprintf(cpu, sizeof(cpu), "%u", v->cpu.v);
+	if (v->thread.tid != 0)
+		snprintf(thread, sizeof(thread), "thread %d, ", v->thread.tid);
+	printf("  vCPU %u: %slast on CPU %s, may use %s", v->index, thread, cpu, mask);
+	if (v->pcpus.v != CL_NONE) {
+		pins_text(x, v->pcpus, state->pcpus_hash != 0, state->foreign != 0, pins,
+			  sizeof(pins));
+		printf(" (%s)", pins);
+	}
+	printf("\n");
+}
+
+/* Which of dom0's vCPUs are places, and which only somewhere. */
+static void print_dom0(const struct explain *x)
+{
+	for (uint32_t c = 0; c < x->snap->n.cpus; c++) {
+		const struct cl_cpu *cpu = &x->snap->cpus[c];
+		const struct cl_state_cpu *state = &x->state->cpus[c];
+		char pins[320];
+
+		if (cpu->pins.v >= x->snap->n.masks || !cpu->online || x->tid != 0 ||
+		    x->guest.v != CL_NONE)
+			continue;
+		pins_text(x, cpu->pins, state->pins_hash != 0, state->foreign != 0, pins,
+			  sizeof(pins));
+		printf("vCPU %u of dom0 (CPU %u): may use %s%s\n", c, c, pins,
+		       cl_cpuset_count(cl_snapshot_set(x->snap, cpu->pins)) == 1
+			       ? ""
+			       : "; not pinned: where work on it runs is a guess");
+	}
+}
+
 static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 {
 	const struct cl_guest *g = &x->snap->guests[guest.v];
@@ -155,16 +210,8 @@ static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 	       cli_guest_name(x->snap, guest, name, sizeof(name)), cli_colour_off(x->call), uuid,
 	       g->vcpu_count, cli_nodes_text(g->home, nodes, sizeof(nodes)),
 	       g->described ? "" : ", not described by its monitor");
-	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++) {
-		const struct cl_vcpu *v = &x->snap->vcpus[g->vcpu_first + i];
-		char mask[256], cpu[32] = "?";
-
-		mask_text(x->snap, v->mask, mask, sizeof(mask));
-		if (v->cpu.v != CL_NONE)
-			snprintf(cpu, sizeof(cpu), "%u", v->cpu.v);
-		printf("  vCPU %u: thread %d, last on CPU %s, may use %s\n", v->index,
-		       v->thread.tid, cpu, mask);
-	}
+	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++)
+		print_vcpu(x, g->vcpu_first + i);
 }
 
 static uint32_t print_works(const struct explain *x)
@@ -308,6 +355,7 @@ static enum cli_exit run(const struct cli_call *call)
 		.call = call,
 		.snap = cl_engine_now(engine),
 		.plan = cl_engine_plan(engine),
+		.state = cl_engine_state(engine),
 		.journal = &journal,
 		.guest = { CL_NONE },
 	};
@@ -324,6 +372,7 @@ static enum cli_exit run(const struct cli_call *call)
 		code = CLI_FAILED;
 	} else {
 		print_irqs(&x);
+		print_dom0(&x);
 		print_journal(&x);
 	}
 	if (j == 0)
