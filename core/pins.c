@@ -3,13 +3,14 @@
  * pins: where the hypervisor's domains may be, by physical CPUs.
  *
  *   pin             each vCPU of the privileged domain alone on a physical CPU of its pool, spread
- * over the nodes: only then is "beside a guest" a place, and not a guess main_exclusive  guests'
- * vCPUs off the physical CPUs of the main container
+ *                   over the nodes: only then is "beside a guest" a place, and not a guess
+ *   main_exclusive  guests' vCPUs off the physical CPUs of the main container
  *
  * Compare and set, as in place.c. A vCPU of the privileged domain is ours to change if it may be
- * anywhere in its pool, or is where we last put it. One that is alone on a physical CPU stays
- * there, whoever pinned it. A guest's vCPU is kept off the main container's CPUs whatever it was
- * set to, since the operator asked for that; who changes it after us has the last word.
+ * anywhere in its pool. Where we put it, it stays: a pool that loses its CPU gives it all others.
+ * So does one that is alone on a physical CPU, whoever pinned it. A guest's vCPU is kept off the
+ * main container's CPUs whatever it was set to, since the operator asked for that; who changes it
+ * after us has the last word.
  */
 #include "tick.h"
 
@@ -42,7 +43,7 @@ static void release_cpu(struct tick *tick, uint32_t v)
 	if (!a)
 		return;
 	a->object.cpu = v;
-	a->why.code = CL_REASON_FOREIGN;
+	a->why.code = CL_REASON_TAKEN_OVER;
 }
 
 /* Brings the state up to date; true: ours to change. */
@@ -96,7 +97,7 @@ static void look_at_pins(struct tick *tick, struct pinning *p)
 			continue;
 		pins = cl_snapshot_set(now, now->cpus[v].pins);
 		ours = may_change(tick, v);
-		if (is_single(pins) && !cl_cpuset_meets(&p->shared, pins)) {
+		if (is_single(pins) && (ours || !cl_cpuset_meets(&p->shared, pins))) {
 			state->foreign = 0; /* whoever pinned it: as it should be */
 			continue;
 		}
@@ -217,7 +218,7 @@ static void release_vcpu(struct tick *tick, uint32_t i)
 		return;
 	a->object.vcpu.v = i;
 	a->object.guest = tick->now->vcpus[i].guest;
-	a->why.code = CL_REASON_FOREIGN;
+	a->why.code = CL_REASON_TAKEN_OVER;
 }
 
 /* The physical CPUs that its domain runs on at all; NULL: not known. */

@@ -107,6 +107,7 @@ struct cl_value {
 	/* left: why nothing was done */ \
 	X(IN_PLACE, "in-place", "is where it should be") \
 	X(FOREIGN, "somebody-else", "somebody else has set it; left alone until `closer adopt`") \
+	X(TAKEN_OVER, "taken-over", "somebody else has set it since: no longer closer's") \
 	X(BOUND, "kernel-bound", "the kernel does not let it be moved") \
 	X(NO_SECONDARY, "no-secondary", "there is no CPU outside the main container: it stays") \
 	X(STALE, "stale", "was read %0:t ago: not acted on") \

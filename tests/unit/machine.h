@@ -31,6 +31,12 @@ struct machine {
 	struct fake_group groups[MAX];
 	int group_count;
 	struct cl_cpuset irq;
+	struct fake_vcpu {
+		uint32_t domid, number; /* domid 0: the privileged one's */
+		uint8_t id;             /* last byte of its domain's uuid */
+		struct cl_cpuset cpus;
+	} vcpus[MAX];
+	int vcpu_count;
 	int writes_left; /* then it is dead */
 	int births;      /* threads still to be born, one each time a process is looked at */
 	int said;
@@ -83,6 +89,26 @@ static struct fake_group *group(struct machine *m, const char *path)
 	return NULL;
 }
 
+static struct fake_vcpu *add_vcpu(struct machine *m, uint32_t domid, uint32_t number,
+				  const char *list)
+{
+	struct fake_vcpu *v = &m->vcpus[m->vcpu_count++];
+
+	*v = (struct fake_vcpu){ domid, number, (uint8_t)domid, cpus(list) };
+	return v;
+}
+
+static struct fake_vcpu *vcpu(struct machine *m, const struct cl_change *c)
+{
+	for (int i = 0; i < m->vcpu_count; i++) {
+		struct fake_vcpu *v = &m->vcpus[i];
+
+		if (v->domid == c->domid && v->number == c->vcpu && v->id == c->domain.b[15])
+			return v;
+	}
+	return NULL;
+}
+
 static bool write_one(struct machine *m)
 {
 	return m->writes_left > 0 && m->writes_left-- > 0;
@@ -103,6 +129,10 @@ static int fake_read(void *ctx, const struct cl_change *c, struct cl_setting *re
 		ret->present = g != NULL;
 		if (g)
 			ret->cpus = g->cpus;
+	} else if (c->kind == CL_CHANGE_VCPU) {
+		if (!vcpu(m, c))
+			return cl_fail(reterr, ESRCH, "gone");
+		ret->cpus = vcpu(m, c)->cpus;
 	} else {
 		if (!t || t->start != c->thread.start)
 			return cl_fail(reterr, ESRCH, "gone");
@@ -185,6 +215,8 @@ static int fake_apply(void *ctx, const struct cl_change *c, struct cl_error *ret
 		return cl_fail(reterr, EIO, "killed at this write");
 	if (c->kind == CL_CHANGE_IRQ) {
 		m->irq = c->to.cpus;
+	} else if (c->kind == CL_CHANGE_VCPU) {
+		vcpu(m, c)->cpus = c->to.cpus;
 	} else if (!c->to.present) {
 		*g = m->groups[--m->group_count];
 	} else if (g) {

@@ -161,6 +161,13 @@ static void changed_by_somebody(void **state)
 	world_run(&w, 5, 10);
 	assert_pins("0 1 1-2 3");
 	assert_int_equal(count(CL_ACTION_CPU_RELEASE), 0);
+	/* one onto another's: that other stays where it is */
+	world_pin(&w, 3, "0");
+	world_run(&w, 3, 10);
+	assert_pins("0 1 1-2 0");
+	assert_int_equal(w.state->cpus[0].foreign, 0);
+	assert_int_equal(w.state->cpus[3].foreign, 1);
+	world_pin(&w, 3, "0-3");
 	/* handed back: Xen's default, as after its CPU left the pool and came again */
 	world_pin(&w, 2, "0-3");
 	world_run(&w, 1, 10);

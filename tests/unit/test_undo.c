@@ -242,6 +242,65 @@ static void test_dropped_is_not_touched(void **state)
 	cl_journal_done(&j);
 }
 
+#define NO_UUID  "uuid 00000000-0000-0000-0000-000000000000"
+#define UUID(n)  "uuid 00000000-0000-0000-0000-00000000000" #n
+#define ALL_PINS "from cpus 0-3 to cpus"
+
+static const char *const pins[] = {
+	"closer-journal 1",
+	"boot 01234567-89ab-cdef-0123-456789abcdef",
+	"id 00000000000000aa",
+	"host xen:",
+	"plan 1 2026-01-01T00:00:00Z ticks 100",
+	"change 1 vcpu 0 domain 0 " NO_UUID " " ALL_PINS " 0 why one-to-one",
+	"change 2 vcpu 1 domain 0 " NO_UUID " " ALL_PINS " 1 why one-to-one",
+	"plan 2 2026-01-01T00:00:01Z ticks 200",
+	"change 3 vcpu 0 domain 5 " UUID(5) " " ALL_PINS " 1-3 why main-exclusive",
+	"change 4 vcpu 1 domain 5 " UUID(5) " from cpus 0-1 to cpus 1 why main-exclusive",
+	"change 5 vcpu 0 domain 6 " UUID(6) " " ALL_PINS " 1-3 why main-exclusive",
+	NULL,
+};
+
+static void vcpu_is(const struct machine *m, int at, const char *list)
+{
+	struct cl_cpuset want = cpus(list);
+
+	assert_true(cl_cpuset_equal(&m->vcpus[at].cpus, &want));
+}
+
+/* One that somebody pinned since is his; a number that is another domain's by now is not touched.
+ */
+static void test_vcpus(void **state)
+{
+	struct cl_journal j = parse(pins, NULL);
+	struct machine m = { .writes_left = 1000 };
+	struct cl_undo_report r;
+
+	add_group(&m, "/", "0-3");
+	add_vcpu(&m, 0, 0, "0-3");
+	add_vcpu(&m, 0, 1, "0-3");
+	add_vcpu(&m, 5, 0, "0-3");
+	add_vcpu(&m, 5, 1, "0-1");
+	add_vcpu(&m, 6, 0, "0-3");
+	for (uint32_t i = 0; i < j.entry_count; i++)
+		assert_int_equal(fake_apply(&m, &j.entries[i].change, NULL), 0);
+	vcpu_is(&m, 1, "1");
+	m.vcpus[2].cpus = cpus("0-2"); /* somebody's */
+	m.vcpus[4].id = 7;             /* another guest's, with the same set by chance */
+	r = undo(&m, &j);
+	vcpu_is(&m, 0, "0-3");
+	vcpu_is(&m, 1, "0-3");
+	vcpu_is(&m, 2, "0-2");
+	vcpu_is(&m, 3, "0-1");
+	vcpu_is(&m, 4, "1-3");
+	assert_int_equal(r.restored, 3);
+	assert_int_equal(r.left, 1);
+	assert_int_equal(r.gone, 1);
+	assert_true(r.verified && r.failed == 0);
+	assert_int_equal(m.said, 1);
+	cl_journal_done(&j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_strangers_in_our_group),
 		cmocka_unit_test(test_where_it_was_is_gone),
 		cmocka_unit_test(test_dropped_is_not_touched),
+		cmocka_unit_test(test_vcpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
