@@ -45,7 +45,8 @@ static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_snapsh
 	/* One that moves about shares its core with nobody for long. */
 	cpu->core = CL_CPUS_MAX << 16 | v;
 	cpu->pcpu = pcpu;
-	cpu->pins = cl_snapshot_mask(snap, &xen->dom0_pins[v]);
+	if (!cl_cpuset_empty(&xen->dom0_pins[v])) /* else they could not be read */
+		cpu->pins = cl_snapshot_mask(snap, &xen->dom0_pins[v]);
 	if (!cl_threads_overhead(xen->threads, v, &cpu->overhead_ns))
 		cpu->overhead_ns = CL_UNKNOWN;
 	if (v < xen->dom0_vcpus && cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0)
