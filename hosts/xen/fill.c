@@ -16,19 +16,25 @@
 
 /* ---- the machine ---- */
 
-static void read_dom0(struct cl_xen *xen)
+/* True: a vCPU may be elsewhere than before. */
+static bool read_dom0(struct cl_xen *xen)
 {
 	struct cl_hyper_vcpu vcpu;
+	struct cl_cpuset was;
+	bool changed = false;
 
 	for (uint32_t v = 0; v < CL_CPUS_MAX; v++) {
 		xen->dom0_at[v] = CL_NONE;
 		if (v >= xen->dom0_vcpus)
 			continue;
+		was = xen->dom0_pins[v];
 		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &xen->dom0_pins[v], NULL) < 0)
 			cl_cpuset_zero(&xen->dom0_pins[v]);
+		changed |= !cl_cpuset_equal(&was, &xen->dom0_pins[v]);
 		if (cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0 && vcpu.pcpu < CL_CPUS_MAX)
 			xen->dom0_at[v] = vcpu.pcpu;
 	}
+	return changed;
 }
 
 static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_snapshot *snap)
@@ -307,7 +313,9 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 
 	snap->taken_ns = now_ns;
 	snap->guests_outside = true;
-	if (!xen->machine_ns || now_ns - xen->machine_ns > MACHINE_NS) {
+	/* A CPU that left the pool takes a pin with it: where else there is room must not be old.
+	 */
+	if (read_dom0(xen) || !xen->machine_ns || now_ns - xen->machine_ns > MACHINE_NS) {
 		r = look_at_machine(xen, reterr);
 		xen->machine_ns = now_ns;
 	}
@@ -319,7 +327,6 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 		return r;
 	/* Somebody came or went: perhaps one more is on its way. */
 	xen->rescan |= changed;
-	read_dom0(xen);
 	fill_machine(xen, snap);
 	fill_pools(xen, snap);
 	snap->part_ns[CL_PART_CPU] = cl_clock_ns();
