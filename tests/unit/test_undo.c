@@ -301,6 +301,25 @@ static void test_vcpus(void **state)
 	cl_journal_done(&j);
 }
 
+/* A journal of dom0's on a machine that is none: said of each, and kept for another try. */
+static void test_no_hypervisor(void **state)
+{
+	struct cl_journal j = parse(pins, NULL);
+	struct cl_undo_linux *here;
+	struct machine m = { .said = 0 };
+	struct cl_undo_report r;
+
+	if (access("/proc/xen", F_OK) == 0)
+		skip();
+	assert_int_equal(cl_undo_linux_new(&here, NULL), 0);
+	assert_int_equal(cl_undo_run(&j, &cl_undo_linux, here, say, &m, &r, NULL), 0);
+	cl_undo_linux_free(here);
+	assert_int_equal(r.failed, 5);
+	assert_int_equal(m.said, 5);
+	assert_false(r.verified);
+	cl_journal_done(&j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_where_it_was_is_gone),
 		cmocka_unit_test(test_dropped_is_not_touched),
 		cmocka_unit_test(test_vcpus),
+		cmocka_unit_test(test_no_hypervisor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
