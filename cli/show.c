@@ -142,8 +142,12 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 	case CL_ACTION_GROUP_WIDEN:
 	case CL_ACTION_GROUP_NARROW:
 	case CL_ACTION_GROUP_REMOVE:
-	case CL_ACTION_FENCE:
 		return group_text(snap, &action->object.group, buf, size);
+	case CL_ACTION_FENCE:
+		if (action->object.group.tag != CL_GROUP_NONE)
+			return group_text(snap, &action->object.group, buf, size);
+		snprintf(buf, size, "all others, by their masks");
+		return buf;
 	case CL_ACTION_CPU_PIN:
 	case CL_ACTION_CPU_RELEASE:
 		snprintf(buf, size, "vCPU %u of dom0", action->object.cpu);

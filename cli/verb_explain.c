@@ -253,6 +253,16 @@ static void print_irqs(const struct explain *x)
 	}
 }
 
+/* Threads that are nobody's work are told of here alone. */
+static void print_fence(const struct explain *x)
+{
+	char why[CL_WHY_MAX];
+
+	if (x->tid != 0 || x->guest.v != CL_NONE || x->plan->fence.code == CL_REASON_NONE)
+		return;
+	printf("fence: %s\n", cl_why_text(&x->plan->fence, why, sizeof(why)));
+}
+
 static void print_journal(const struct explain *x)
 {
 	uint32_t n = 0;
@@ -373,6 +383,7 @@ static enum cli_exit run(const struct cli_call *call)
 	} else {
 		print_irqs(&x);
 		print_dom0(&x);
+		print_fence(&x);
 		print_journal(&x);
 	}
 	if (j == 0)

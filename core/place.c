@@ -25,6 +25,13 @@ static bool is_default(const struct cl_snapshot *now, struct cl_mask_ix mask,
 	return cl_cpuset_subset(cl_snapshot_set(now, all), cl_snapshot_set(now, mask));
 }
 
+/* What a fence of masks gave to all is inherited by whatever these start. */
+static bool is_fenced(const struct tick *tick, struct cl_mask_ix mask)
+{
+	return tick->state->fenced &&
+	       cl_cpuset_equal(cl_snapshot_set(tick->now, mask), &tick->plan->main_cpus);
+}
+
 static bool was_given(const struct cl_state_guest *guest, uint64_t hash)
 {
 	for (uint32_t i = 0; i < 4; i++)
@@ -57,7 +64,7 @@ static bool may_change(struct tick *tick, const struct cl_work *work, struct cl_
 		state->mask_hash = hash;
 		return true;
 	}
-	if (is_default(now, work->mask, work->group)) {
+	if (is_default(now, work->mask, work->group) || is_fenced(tick, work->mask)) {
 		state->foreign = 0;
 		state->mask_hash = 0;
 		return true;
@@ -354,4 +361,5 @@ void place(struct tick *tick)
 			place_irq(tick, i);
 	if (tick->params->containers && CL_CAN(now, GROUP))
 		groups_keep(tick);
+	fence(tick);
 }

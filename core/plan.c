@@ -123,6 +123,7 @@ void cl_plan_reset(struct cl_plan *plan)
 	memset(plan->mask_slots, 0, plan->mask_slot_count * sizeof(uint32_t));
 	cl_cpuset_zero(&plan->main_cpus);
 	cl_cpuset_zero(&plan->secondary_cpus);
+	memset(&plan->fence, 0, sizeof(plan->fence));
 }
 
 struct cl_action *cl_plan_add(struct cl_plan *plan, enum cl_action_kind kind)

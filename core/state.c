@@ -203,6 +203,12 @@ bool cl_state_own_vcpu(struct cl_state *state, const struct cl_uuid *guest, uint
 	return true;
 }
 
+bool cl_state_own_fence(struct cl_state *state)
+{
+	state->fenced = 1;
+	return true;
+}
+
 bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread)
 {
 	for (uint32_t i = 0; i < state->n.works; i++) {
@@ -400,6 +406,8 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
 		break;
 	case CL_ACTION_FENCE:
 		back_off(&state->fence, params, code, now_ns);
+		if (code == 0 || code == ESTALE)
+			state->fenced = 1;
 		break;
 	case CL_ACTION_NAPI_THREAD:
 		if (action->object.guest.v < state->n.guests)

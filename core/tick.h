@@ -70,6 +70,11 @@ void group_need(struct tick *tick, const struct guest_view *view, const struct c
 /* Containers whose CPUs are others than they should be, and those whose guest is gone. */
 void groups_keep(struct tick *tick);
 
+/* fence.c: all others are kept off the secondary CPUs */
+void fence(struct tick *tick);
+/* Of the snapshot, or CL_NONE. */
+struct cl_group_ix group_root(const struct cl_snapshot *snap);
+
 /* place.c: verdicts and actions */
 void place(struct tick *tick);
 

@@ -84,8 +84,10 @@ static bool edit_of(const struct cl_snapshot *now, const struct cl_change *c,
 			    now->guests[now->vcpus[i].guest.v].domid == c->domid)
 				is = now->vcpus[i].pcpus;
 		return is.v == CL_NONE || !cl_cpuset_equal(cl_snapshot_set(now, is), &c->from.cpus);
-	case CL_CHANGE_GROUP:
 	case CL_CHANGE_FENCE:
+		edit->edit = CL_EDIT_OWN_FENCE;
+		return true;
+	case CL_CHANGE_GROUP:
 	case CL_CHANGE_NIC:
 		break;
 	}
@@ -117,6 +119,7 @@ static int own_entries(struct cl_engine *e, const struct cl_journal *journal,
 		bool known;
 
 		if (!entry->dropped && !journal->notes[last].inherited &&
+		    !journal->notes[last].fenced &&
 		    edit_of(cl_engine_now(e), &entry->change, &edit))
 			r = tell(e, &edit, &known, reterr);
 	}

@@ -39,9 +39,11 @@ void cl_host_close(struct cl_host *host);
  *   drop thread <tid> start <ticks> | drop irq <n>      somebody else has changed it: no longer
  * ours to undo done <id> | failed <id> <errno name>                not synced: undo compares anyway
  *   confirmed | undone
- * A plan after `confirmed` is not confirmed. `why inherited`: from is what the thread inherited of
- * ours, so undo goes to `to`.
- * Paths are escaped (spaces, backslash, control characters as \xNN). "-" is "not part of it".
+ *   change <id> fence / | /closer from number 0 cpus - to number 1 cpus <list> why fence
+ * A plan after `confirmed` is not confirmed. A thread's `why fence`: what the fence means for it;
+ * to is what the kernel makes of it, and what it makes of it again without the fence is no
+ * hindrance to undo. `why inherited`: from is what the thread inherited of ours, so undo goes to
+ * `to`. Paths are escaped (spaces, backslash, control characters as \xNN). "-" is "not part of it".
  */
 struct cl_journal_entry {        /* all changes of one object, folded */
 	struct cl_change change; /* from: the first; to: the last */
@@ -56,6 +58,7 @@ struct cl_journal_note { /* one per change, beside it */
 	uint64_t ticks;
 	/* undoes an inheritance: from and to are exchanged in `changes`, so that all undo alike */
 	bool inherited;
+	bool fenced; /* of a thread that the fence keeps on other CPUs */
 };
 
 struct cl_journal { /* a journal as read */

@@ -72,6 +72,7 @@ struct cl_undo_world {
 	/* A thread's process and that one's parent. -ESRCH. */
 	int (*identify)(void *ctx, int32_t tid, struct cl_tid *ret_id, int32_t *ret_process,
 			int32_t *ret_parent);
+	/* Of one process; 0: of all. */
 	int (*each_thread)(void *ctx, int32_t process, int (*fn)(void *arg, int32_t tid),
 			   void *arg);
 	int (*each_member)(void *ctx, const char *path, int (*fn)(void *arg, int32_t tid),

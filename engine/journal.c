@@ -75,6 +75,8 @@ static bool parse_change_words(char *p, struct record *r, uint64_t *ret_id)
 		return false;
 	r->note.inherited = c->kind == CL_CHANGE_THREAD &&
 			    strcmp(why, cl_reason_name(CL_REASON_INHERITED)) == 0;
+	r->note.fenced =
+		c->kind == CL_CHANGE_THREAD && strcmp(why, cl_reason_name(CL_REASON_FENCE)) == 0;
 	return cl_change_sound(c);
 }
 

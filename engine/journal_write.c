@@ -102,10 +102,12 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 		add(t, "absent");
 		return;
 	}
-	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC) {
+	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC)
 		add(t, "number %lld", (long long)s->number);
+	if (kind == CL_CHANGE_NIC)
 		return;
-	}
+	if (kind == CL_CHANGE_FENCE)
+		add(t, " ");
 	if (kind == CL_CHANGE_THREAD) {
 		add(t, "cgroup ");
 		add_text(t, s->has_path ? s->path : "-");
@@ -323,6 +325,7 @@ static void compact_entry(struct text *t, struct cl_journal_writer *w, const str
 		add_plan(t, w->next_plan++, ticks);
 		add_change(t, ++w->next_id, &c,
 			   cl_reason_name(j->notes[i].inherited ? CL_REASON_INHERITED
+					  : j->notes[i].fenced  ? CL_REASON_FENCE
 								: CL_REASON_NONE));
 	}
 }

@@ -153,16 +153,13 @@ static int hand_out(struct list *list, int r, int (*fn)(void *arg, int32_t tid),
 	return r;
 }
 
-static int world_each_thread(void *ctx, int32_t process, int (*fn)(void *arg, int32_t tid),
-			     void *arg)
+/* The entries of a folder that are numbers. */
+static int keep_all(const char *path, struct list *list)
 {
-	struct list list = { 0 };
 	struct dirent *entry;
-	char path[32];
 	int r = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", process);
 	dir = opendir(path);
 	if (!dir)
 		return -ESRCH;
@@ -171,9 +168,31 @@ static int world_each_thread(void *ctx, int32_t process, int (*fn)(void *arg, in
 		uint64_t tid;
 
 		if (cl_parse_u64(entry->d_name, &tid, &end) && *end == '\0' && tid <= INT32_MAX)
-			r = keep(&list, (int32_t)tid);
+			r = keep(list, (int32_t)tid);
 	}
 	closedir(dir);
+	return r;
+}
+
+static int keep_threads(int32_t process, struct list *list)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", process);
+	return keep_all(path, list);
+}
+
+static int world_each_thread(void *ctx, int32_t process, int (*fn)(void *arg, int32_t tid),
+			     void *arg)
+{
+	struct list list = { 0 }, processes = { 0 };
+	int r = process ? keep_threads(process, &list) : keep_all("/proc", &processes);
+
+	for (uint32_t i = 0; r == 0 && i < processes.n; i++) {
+		r = keep_threads(processes.tids[i], &list);
+		r = r == -ESRCH ? 0 : r; /* it has ended */
+	}
+	free(processes.tids);
 	return hand_out(&list, r, fn, arg);
 }
 

@@ -448,6 +448,8 @@ int cl_linux_read(const struct cl_cgroup *cgroup, const struct cl_change *change
 			is = is_ours(change->to.path) ? change->to : change->from;
 	} else if (change->kind == CL_CHANGE_IRQ) {
 		r = irq_read(change->irq, &is, reterr);
+	} else if (change->kind == CL_CHANGE_FENCE) {
+		r = cl_linux_fence_read(cgroup, change, &is, reterr);
 	} else if (change->kind != CL_CHANGE_GROUP) {
 		r = fail_kind(change, reterr);
 	} else {
@@ -471,6 +473,7 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 	case CL_CHANGE_GROUP:
 		return group_apply(cgroup, change, reterr);
 	case CL_CHANGE_FENCE:
+		return cl_linux_fence_apply(cgroup, change, reterr);
 	case CL_CHANGE_VCPU:
 	case CL_CHANGE_NIC:
 		break;

@@ -37,6 +37,7 @@ enum cl_edit {
 	CL_EDIT_ADOPT_IRQ,
 	CL_EDIT_OWN_CPU,
 	CL_EDIT_OWN_VCPU,
+	CL_EDIT_OWN_FENCE,
 };
 struct cl_record_edit {
 	uint32_t edit; /* enum cl_edit */

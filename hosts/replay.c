@@ -137,6 +137,8 @@ bool cl_record_tell(struct cl_state *state, const struct cl_record_edit *edit)
 	case CL_EDIT_OWN_VCPU:
 		return cl_state_own_vcpu(state, &edit->guest, edit->domid, edit->number,
 					 edit->mask_hash);
+	case CL_EDIT_OWN_FENCE:
+		return cl_state_own_fence(state);
 	}
 	return false;
 }

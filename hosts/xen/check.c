@@ -89,6 +89,34 @@ static void check_pools(struct cl_xen *xen, const struct speaker *to)
 	}
 }
 
+/* What is on every CPU whatever is done: said once, so that nobody looks for it in vain. */
+static void check_bound(const struct speaker *to)
+{
+	char names[600];
+	uint32_t threads = cl_linux_bound(names, sizeof(names));
+
+	speak(to, "note",
+	      "on every CPU, fence or not: %u threads that the kernel binds (%s), its timer ticks, and "
+	      "interrupts between CPUs",
+	      threads, names);
+}
+
+/* Seen with systemd 252: reloads and units that come and go leave the containers and their
+ * partition as they are, and all slices are outside of it. */
+static void check_systemd(const struct cl_xen *xen, const struct speaker *to)
+{
+	if (access("/run/systemd/system", F_OK) < 0)
+		return;
+	if (xen->cgroup.version == 2)
+		speak(to, "note",
+		      "systemd manages cgroups here, and leaves /closer alone; AllowedCPUs= of a slice "
+		      "or unit that names secondary CPUs takes the fence down");
+	else
+		speak(to, "note",
+		      "systemd manages cgroups here: services that it starts later are outside of a "
+		      "fence of masks (CPUAffinity= in system.conf holds for all)");
+}
+
 static void check_guest(const struct cl_xen_guest *guest, const struct speaker *to)
 {
 	static const struct cl_uuid none;
@@ -150,4 +178,6 @@ void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, 
 		      xen->cgroup.mount);
 	if (xen->irq_problem[0])
 		speak(&to, "lost", "%s", xen->irq_problem);
+	check_systemd(xen, &to);
+	check_bound(&to);
 }

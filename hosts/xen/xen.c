@@ -83,6 +83,7 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 		return r;
 	}
 	cl_build_moves_alone(xen->build);
+	cl_build_fences(xen->build);
 	if (!cl_threads_honest(xen->threads))
 		cl_build_cannot(xen->build, CL_CAN_CLOCK,
 				"without BPF on the running time of its vCPUs dom0's kernel "
@@ -139,6 +140,13 @@ static int xen_apply(struct cl_host *host, const struct cl_change *change, struc
 	return cl_linux_apply(&xen->cgroup, change, reterr);
 }
 
+static int xen_along(struct cl_host *host, const struct cl_change *change,
+		     int (*fn)(void *ctx, const struct cl_change *along), void *ctx,
+		     struct cl_error *reterr)
+{
+	return cl_linux_along(&((struct cl_xen *)host)->cgroup, change, fn, ctx, reterr);
+}
+
 static int xen_wait(struct cl_host *host, uint64_t until_ns, int fd, enum cl_wake *ret_why,
 		    struct cl_error *reterr)
 {
@@ -187,6 +195,7 @@ static const struct cl_host_ops xen_ops = {
 	.observe = xen_observe,
 	.read = xen_read,
 	.apply = xen_apply,
+	.along = xen_along,
 	.wait = xen_wait,
 	.now_ns = xen_now_ns,
 	.check = xen_check,

@@ -73,8 +73,8 @@ struct cl_group_ref {
 
 enum cl_value_tag { CL_VALUE_ABSENT, CL_VALUE_INT, CL_VALUE_MASK, CL_VALUE_GROUP, CL_VALUE_PLACE };
 
-/* MASK: mask. GROUP: a container with its CPUs, group + mask. PLACE: a thread's group + mask. Masks
- * are the plan's. */
+/* MASK: mask. GROUP: a container with its CPUs, group + mask. PLACE: a thread's group + mask. INT:
+ * number; of a fence also mask, the CPUs that are left to all others. Masks are the plan's. */
 struct cl_value {
 	enum cl_value_tag tag;
 	int64_t number;
@@ -134,7 +134,7 @@ struct cl_why {
 struct cl_object {                 /* one of them, by the action's kind */
 	struct cl_tid thread;      /* THREAD_*, VCPU_RESTORE */
 	uint32_t irq;              /* IRQ_* */
-	struct cl_group_ref group; /* GROUP_* */
+	struct cl_group_ref group; /* GROUP_*; FENCE: what becomes a partition, NONE: masks fence */
 	uint32_t cpu;              /* CPU_*: the privileged domain's vCPU, by its number */
 	struct cl_nic_ix nic;      /* NAPI_THREAD */
 	struct cl_vcpu_ix vcpu;    /* VCPU_* */
@@ -211,6 +211,7 @@ struct cl_plan {
 	struct cl_books books;
 	struct cl_cpuset main_cpus; /* as resolved from params and the host */
 	struct cl_cpuset secondary_cpus;
+	struct cl_why fence;  /* why it is up, or is not; NONE if none is asked for or needed yet */
 	uint32_t *mask_slots; /* as in struct cl_snapshot */
 	uint32_t mask_slot_count;
 };

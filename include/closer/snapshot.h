@@ -63,6 +63,7 @@ enum cl_work_kind {
 	X(MEMORY_NODES, "memory-nodes", "a guest's home is taken to be every node") \
 	X(PIN, "vcpu-pin", "virtual CPUs stay where the hypervisor puts them") \
 	X(FENCE, "fence", "other tasks may run on the secondary CPUs") \
+	X(PARTITION, "partition", "the fence is made of masks: what pid 1 and the kernel start later is not inside it") \
 	X(NAPI_THREAD, "napi-thread", "packets that guests send are work of interrupts, not of threads")
 /* clang-format on */
 

@@ -94,7 +94,8 @@ struct cl_state {
 	struct cl_state_cpu *cpus;
 	uint64_t contributed_ns[CL_CPUS_MAX]; /* outside I/O that each CPU has run: rule 3 */
 	struct cl_backoff root;               /* of /closer itself */
-	struct cl_backoff fence;              /* of making it a partition */
+	struct cl_backoff fence;              /* of putting up the fence */
+	uint64_t fenced;                      /* 1: we put it up, or found it to be somebody's */
 	struct cl_backoff gone;               /* of removing containers whose guest is gone */
 	uint64_t ticks;
 };
@@ -116,6 +117,7 @@ bool cl_state_own_irq(struct cl_state *state, uint32_t number, uint64_t mask_has
 bool cl_state_own_cpu(struct cl_state *state, uint32_t cpu, uint64_t mask_hash);
 bool cl_state_own_vcpu(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
 		       uint32_t index, uint64_t mask_hash);
+bool cl_state_own_fence(struct cl_state *state);
 /* adopt: the operator hands a thread or interrupt over, whatever is set on it. False: not known. */
 bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread);
 bool cl_state_adopt_irq(struct cl_state *state, uint32_t number);

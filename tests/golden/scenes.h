@@ -96,6 +96,8 @@ static inline void scene_host(struct scene_world *world, uint32_t cpus, uint32_t
 		snap->part_ns[i] = snap->taken_ns + 100000;
 	for (uint32_t i = 0; i < CL_CAN_COUNT; i++)
 		snap->can |= UINT32_C(1) << i;
+	/* Guests' vCPUs are threads here. */
+	snap->can &= ~(UINT32_C(1) << CL_CAN_FENCE | UINT32_C(1) << CL_CAN_PARTITION);
 	cl_cpuset_zero(&all);
 	for (uint32_t c = 0; c < cpus; c++) {
 		struct cl_cpu *cpu = cl_snapshot_add_cpus(snap);

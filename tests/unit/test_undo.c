@@ -320,6 +320,138 @@ static void test_no_hypervisor(void **state)
 	cl_journal_done(&j);
 }
 
+/* A partition over two threads of others: one with all CPUs, one with a mask set by hand. */
+static const char *const fenced[] = {
+	"closer-journal 1",
+	"boot 01234567-89ab-cdef-0123-456789abcdef",
+	"id 00000000000000aa",
+	"host x:y",
+	"plan 1 2026-01-01T00:00:00Z ticks 100",
+	"change 1 group /closer from absent to cpus 1-3 why container",
+	"change 2 thread 10 start 50 process 10 from cgroup / cpus 0-3 to cgroup /closer cpus 2 why home",
+	"change 3 fence /closer from number 0 cpus - to number 1 cpus 0 why fence",
+	"change 4 thread 20 start 60 process 20 from cgroup - cpus 0,2 to cgroup - cpus 0 why fence",
+	"plan 2 2026-01-01T00:00:01Z ticks 200",
+	"change 5 thread 30 start 150 process 30 from cgroup / cpus 0 to cgroup /closer cpus 3 why home",
+	NULL,
+};
+
+static struct machine fence_start(void)
+{
+	struct machine m = { .writes_left = 1000 };
+
+	add_group(&m, "/", "0-3");
+	add_thread(&m, 10, 50, 10, "/", "0-3");
+	add_thread(&m, 20, 60, 20, "/", "0,2");
+	add_thread(&m, 21, 61, 21, "/", "0-3");
+	add_thread(&m, 30, 150, 30, "/", "0-3"); /* in truth born later, with CPU 0 alone */
+	m.irq = cpus("0-3");
+	return m;
+}
+
+/* First it goes, then the threads go back to where they could not be before. */
+static void test_fence_goes_first(void **state)
+{
+	struct cl_journal j = parse(fenced, NULL);
+	struct machine before = fence_start(), m = fence_start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	thread_is(&m, 10, "/closer", "2");
+	thread_is(&m, 20, "/", "0");
+	thread_is(&m, 21, "/", "0");
+	thread_is(&m, 30, "/closer", "3");
+	r = undo(&m, &j);
+	same_machine(&before, &m);
+	assert_int_equal(m.fence, 0);
+	assert_int_equal(r.restored, 5);
+	assert_true(r.verified);
+	for (int there = 0; there < 8; there++) {
+		for (int back = 0; back < 10; back++) {
+			m = fence_start();
+			m.writes_left = there;
+			forward(&m, &j);
+			m.writes_left = back;
+			undo(&m, &j);
+			m.writes_left = 1000;
+			r = undo(&m, &j);
+			same_machine(&before, &m);
+			assert_true(r.verified && r.left == 0);
+		}
+	}
+	cl_journal_done(&j);
+}
+
+/* Somebody has made it another kind of partition: the container is closer's, and so it goes. */
+static void test_fence_of_another_kind(void **state)
+{
+	struct cl_journal j = parse(fenced, NULL);
+	struct machine before = fence_start(), m = fence_start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	m.fence = 2;
+	r = undo(&m, &j);
+	same_machine(&before, &m);
+	assert_true(r.verified && r.left == 0);
+	cl_journal_done(&j);
+}
+
+/* Set under the fence by somebody else, where the kernel remembers masks: it stays. */
+static void test_set_under_the_fence(void **state)
+{
+	struct cl_journal j = parse(fenced, NULL);
+	struct machine m = fence_start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	set_fence(&m, 0);
+	thread(&m, 20)->cpus = cpus("3");
+	r = undo(&m, &j);
+	thread_is(&m, 20, "/", "3");
+	assert_int_equal(r.left, 1);
+	assert_true(r.verified);
+	cl_journal_done(&j);
+}
+
+/* Masks: who was there gets all back, and so does what was born of them; not what was older, has
+ * another mask, or is a kernel thread. */
+static void test_fence_of_masks(void **state)
+{
+	static const char *const lines[] = {
+		"closer-journal 1",
+		"boot 01234567-89ab-cdef-0123-456789abcdef",
+		"id 00000000000000aa",
+		"host x:y",
+		"plan 1 2026-01-01T00:00:00Z ticks 100",
+		"change 1 fence / from number 0 cpus - to number 1 cpus 0 why fence",
+		"change 2 thread 10 start 50 process 10 from cgroup - cpus 0-3 to cgroup - cpus 0 why fence",
+		NULL,
+	};
+	struct cl_journal j = parse(lines, NULL);
+	struct machine m = { .writes_left = 1000 };
+	struct cl_undo_report r;
+
+	add_group(&m, "/", "0-3");
+	add_thread(&m, 10, 50, 10, "/", "0-3");
+	forward(&m, &j);
+	thread_is(&m, 10, "/", "0");
+	add_thread(&m, 30, 150, 30, "/", "0");
+	add_thread(&m, 31, 99, 31, "/", "0");
+	add_thread(&m, 32, 150, 32, "/", "1");
+	add_thread(&m, 33, 150, 33, "/", "0");
+	thread(&m, 33)->parent = 2;
+	r = undo(&m, &j);
+	thread_is(&m, 10, "/", "0-3");
+	thread_is(&m, 30, "/", "0-3");
+	thread_is(&m, 31, "/", "0");
+	thread_is(&m, 32, "/", "1");
+	thread_is(&m, 33, "/", "0");
+	assert_int_equal(r.restored, 2);
+	assert_true(r.verified && r.failed == 0);
+	cl_journal_done(&j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +465,10 @@ int main(void)
 		cmocka_unit_test(test_strangers_in_our_group),
 		cmocka_unit_test(test_where_it_was_is_gone),
 		cmocka_unit_test(test_dropped_is_not_touched),
+		cmocka_unit_test(test_fence_goes_first),
+		cmocka_unit_test(test_fence_of_another_kind),
+		cmocka_unit_test(test_set_under_the_fence),
+		cmocka_unit_test(test_fence_of_masks),
 		cmocka_unit_test(test_vcpus),
 		cmocka_unit_test(test_no_hypervisor),
 	};

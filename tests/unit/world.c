@@ -10,7 +10,8 @@ void world_init(struct world *w, uint32_t cpus, uint32_t nodes)
 	w->cpus = cpus;
 	w->nodes = nodes;
 	w->now_ns = 100 * CL_NS_PER_S;
-	w->can = (1u << CL_CAN_COUNT) - 1;
+	/* As where guests' vCPUs are tasks: what fences sets the two bits. */
+	w->can = ((1u << CL_CAN_COUNT) - 1) & ~(1u << CL_CAN_FENCE | 1u << CL_CAN_PARTITION);
 	cl_params_default(&w->params);
 	w->state = cl_state_new(&cl_limits_small);
 	w->prev = cl_snapshot_new(&cl_limits_small);
@@ -124,6 +125,7 @@ static struct cl_group_ix group_of(const struct world *w, struct cl_snapshot *sn
 	g->path = cl_snapshot_text(snap, path);
 	g->cpus = mask_of(snap, cpus ? cpus : all);
 	g->ours = strncmp(path, "/closer", 7) == 0;
+	g->fenced = w->fenced && strcmp(path, "/closer") == 0;
 	return (struct cl_group_ix){ snap->n.groups - 1 };
 }
 
@@ -408,12 +410,14 @@ void world_apply(struct world *w)
 		case CL_ACTION_VCPU_KEEP:
 			apply_keep(w, a);
 			break;
+		case CL_ACTION_FENCE:
+			w->fenced = a->object.group.tag == CL_GROUP_ROOT && a->to.number == 1;
+			break;
 		case CL_ACTION_IRQ_PLACE:
 		case CL_ACTION_IRQ_RELEASE:
 		case CL_ACTION_THREAD_RELEASE:
 		case CL_ACTION_CPU_RELEASE:
 		case CL_ACTION_VCPU_RELEASE:
-		case CL_ACTION_FENCE:
 		case CL_ACTION_NAPI_THREAD:
 		case CL_ACTION_KIND_COUNT:
 			continue;

@@ -49,6 +49,7 @@ struct world {
 	const char *groups[WORLD_MAX]; /* groups that exist besides those of threads: path, cpus */
 	const char *group_cpus[WORLD_MAX];
 	int group_count;
+	bool fenced; /* /closer is a partition: so after FENCE was applied */
 	uint64_t busy_ns, main_ns, kernel_ns; /* of CPU 0, cumulative */
 	uint64_t stale_ns;                    /* how long ago the threads were read */
 
