@@ -146,7 +146,7 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 	case CL_ACTION_FENCE:
 		if (action->object.group.tag != CL_GROUP_NONE)
 			return group_text(snap, &action->object.group, buf, size);
-		snprintf(buf, size, "all others, by their masks");
+		snprintf(buf, size, "by masks");
 		return buf;
 	case CL_ACTION_CPU_PIN:
 	case CL_ACTION_CPU_RELEASE:
@@ -231,6 +231,12 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 	if (cl_action_kind_releases(action->kind)) {
 		snprintf(buf, size, "%s %s", cl_action_kind_name(action->kind),
 			 cli_object_text(snap, action, object, sizeof(object)));
+		return buf;
+	}
+	if (action->kind == CL_ACTION_FENCE && action->to.mask.v < plan->n.masks) {
+		cli_cpus_text(cl_plan_set(plan, action->to.mask), to, sizeof(to));
+		snprintf(buf, size, "%s %s: all others on %s", cl_action_kind_name(action->kind),
+			 cli_object_text(snap, action, object, sizeof(object)), to);
 		return buf;
 	}
 	if (action->kind == CL_ACTION_CPU_PIN || action->kind == CL_ACTION_VCPU_KEEP) {

@@ -96,8 +96,9 @@ static void check_bound(const struct speaker *to)
 	uint32_t threads = cl_linux_bound(names, sizeof(names));
 
 	speak(to, "note",
-	      "on every CPU, fence or not: %u threads that the kernel binds (%s), its timer ticks, and "
-	      "interrupts between CPUs",
+	      "on every CPU, fence or not: %u threads that the kernel binds (%s), its timer ticks, "
+	      "interrupts between CPUs, and workers that it makes later for work of no CPU, of loop "
+	      "and dm-crypt too (/sys/devices/virtual/workqueue/cpumask)",
 	      threads, names);
 }
 
