@@ -15,6 +15,7 @@ static void test_round_trip(void **state)
 		vcpu(0, 3, "0-3", "3"),
 		vcpu(7, 0, "0-3", "1-3"),
 		switched(CL_CHANGE_FENCE, "/closer"),
+		fence("/", "0,2"),
 		switched(CL_CHANGE_NIC, "vif1.0"),
 	};
 	struct cl_journal_writer *w = writer(p);
@@ -203,6 +204,28 @@ static void test_confirm_and_undone(void **state)
 	cl_journal_close(w);
 }
 
+/* What goes along with a fence is told from what was placed. */
+static void test_fenced(void **state)
+{
+	const struct place *p = *state;
+	const struct cl_change c[] = { fence("/closer", "0"),
+				       thread(9, 1, in(NULL, "2"), in(NULL, "0")),
+				       thread(10, 1, in(NULL, "2"), in(NULL, "0")) };
+	const enum cl_reason why[] = { CL_REASON_FENCE, CL_REASON_FENCE, CL_REASON_HOME };
+	struct cl_journal_writer *w = writer(p);
+	struct cl_journal j;
+	uint32_t ids[CL_COUNT(c)];
+
+	assert_int_equal(cl_journal_plan(w, c, why, CL_COUNT(c), ids, NULL), 0);
+	j = journal(p);
+	assert_false(j.notes[j.entries[0].change_first].fenced);
+	assert_true(j.notes[j.entries[1].change_first].fenced);
+	assert_false(j.notes[j.entries[2].change_first].fenced);
+	assert_true(cl_cpuset_equal(&j.entries[0].change.to.cpus, &c[0].to.cpus));
+	cl_journal_done(&j);
+	cl_journal_close(w);
+}
+
 /* ---- bad files ---- */
 
 static char *slurp(const struct place *p, size_t *ret_len)
@@ -330,8 +353,9 @@ static void test_unsound(void **state)
 		"change 1 vcpu 4096 domain 0 uuid 00000000-0000-0000-0000-000000000000 from cpus 0 to cpus 1 why none",
 		"change 1 vcpu 0 domain 0 uuid 0 from cpus 0 to cpus 1 why none",
 		"change 1 vcpu 0 domain 0 uuid 00000000-0000-0000-0000-000000000000 from cpus 0 to cpus - why none",
-		"change 1 fence /closer/x from number 0 to number 1 why none",
-		"change 1 fence /closer from number 0 to number 2 why none",
+		"change 1 fence /closer/x from number 0 cpus - to number 1 cpus 0 why fence",
+		"change 1 fence /closer from number 0 cpus - to number 2 cpus 0 why fence",
+		"change 1 fence /closer from number 0 to number 1 why fence",
 		"change 1 nic ../vif from number 0 to number 1 why none",
 		"drop group /closer",
 		"done 1",
@@ -374,6 +398,7 @@ int main(void)
 		T(test_fold),
 		T(test_drop),
 		T(test_vcpus),
+		T(test_fenced),
 		T(test_group_comes_later),
 		T(test_inherited_is_exchanged),
 		T(test_confirm_and_undone),

@@ -109,6 +109,14 @@ static inline struct cl_change switched(enum cl_change_kind kind, const char *pa
 	return c;
 }
 
+static inline struct cl_change fence(const char *path, const char *left)
+{
+	struct cl_change c = switched(CL_CHANGE_FENCE, path);
+
+	c.to.cpus = in(NULL, left).cpus;
+	return c;
+}
+
 static inline void same_setting(const struct cl_setting *a, const struct cl_setting *b)
 {
 	assert_int_equal(a->present, b->present);
@@ -131,9 +139,10 @@ static inline struct cl_journal_writer *writer(const struct place *p)
 static inline void plan(struct cl_journal_writer *w, const struct cl_change *c, uint32_t n,
 			uint32_t *ids)
 {
-	enum cl_reason why[8] = { CL_REASON_HOME };
+	enum cl_reason why[16] = { CL_REASON_HOME };
 	struct cl_error err;
 
+	assert_true(n <= CL_COUNT(why));
 	if (cl_journal_plan(w, c, why, n, ids, &err) < 0)
 		fail_msg("%s", err.text);
 }
