@@ -31,18 +31,20 @@ world() {
 		END { for (pid in mask) if (pid in parent) print pid, mask[pid], bound[pid], parent[pid], group[pid] }' /tmp/all | sort -n
 }
 
-# Is each that is in both as it was, and no container left? Prints what is not.
+# Is each that is in both as it was, and no container left? Prints what is not. The one exception is what the kernel binds and had narrowed itself:
+# nobody can set that.
 same_world() { # BEFORE
 	world >/tmp/now
-	awk 'NR == FNR { was[$1] = $2 " " $5; next } ($1 in was) && was[$1] != $2 " " $5 { print "process", $1, "was", was[$1], "and is", $2, $5; bad = 1 }
+	awk 'NR == FNR { was[$1] = $2 " " $5; next } ($1 in was) && !$3 && was[$1] != $2 " " $5 { print "process", $1, "was", was[$1], "and is", $2, $5; bad = 1 }
 		END { exit bad }' "$1" /tmp/now && [ ! -e "$closer_group" ]
 }
 
-# Those outside of closer's containers that could be elsewhere, and may be on another CPU than 0. Never the first process where masks fence: what it
-# starts is not inside. Nor what has just been started by the kernel.
+# Those outside of closer's containers that could be elsewhere, and may be on another CPU than 0. Where masks fence, not the first process and what it
+# starts, nor what somebody has set. Nor what has just been started by the kernel.
 loose() {
 	world >/tmp/now
-	awk -v v2="$v2" -v born="$1" '$5 !~ /^\/closer/ && $3 == 0 && $2 != "0" && (v2 == "yes" || ($1 != 1 && $4 != 1)) && $1 <= born' /tmp/now
+	awk -v v2="$v2" -v born="$1" -v set=" $pinned $kernel " '$5 !~ /^\/closer/ && $3 == 0 && $2 != "0" && $1 <= born &&
+		(v2 == "yes" || ($1 != 1 && $4 != 1 && !index(set, " " $1 " ")))' /tmp/now
 }
 none_loose() { # PID: who was there before that
 	loose "$1" >/tmp/loose
