@@ -49,6 +49,7 @@ struct cl_build {
 	bool relist, reread;
 	ino_t ours_ino;
 	nlink_t ours_links;
+	bool shows_top;   /* "/" counts as listed */
 	bool moves_alone; /* cgroup v2, and threads that are alone are moved */
 	uint32_t can;     /* what does not change while we live: MASK, GROUP, IRQ */
 	char why_not[CL_CAN_COUNT][160];
@@ -116,6 +117,11 @@ void cl_build_moves_alone(struct cl_build *build)
 		return;
 	build->moves_alone = true;
 	set_can(build, CL_CAN_GROUP, true, NULL);
+}
+
+void cl_build_shows_top(struct cl_build *build)
+{
+	build->shows_top = build->cgroup.version != 0;
 }
 
 void cl_build_cannot(struct cl_build *build, enum cl_can can, const char *why_not)
@@ -233,6 +239,8 @@ static void list_groups(struct cl_build *build, bool *ret_changed)
 	/* What is gone before it is read is not there; nothing else can fail that a later tick
 	 * would not show. */
 	cl_cgroup_each_ours(&build->cgroup, list_one, build, NULL);
+	if (build->shows_top)
+		list_one(build, "/");
 	build->relist = false;
 	build->ours_ino = st.st_ino;
 	build->ours_links = st.st_nlink;

@@ -295,6 +295,8 @@ static void describe(struct reading *reading)
 	guest->model = model;
 	ask_home(reading->xen, guest);
 	snprintf(guest->name, sizeof(guest->name), "%s", name);
+	/* One that is being made is given its name after its number. */
+	guest->dirty |= !name[0];
 	guest->described = true;
 	guest->described_ns = cl_clock_ns();
 }

@@ -5,6 +5,7 @@
 #include "lib.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
@@ -30,6 +31,8 @@ static void xen_close(struct cl_host *host)
 	cl_hyper_close(xen->hyper);
 	if (xen->proc)
 		closedir(xen->proc);
+	if (xen->loadavg >= 0)
+		close(xen->loadavg);
 	free(xen->guests);
 	free(xen->guests_next);
 	free(xen->works);
@@ -48,6 +51,7 @@ static int make_tables(struct cl_xen *xen, struct cl_error *reterr)
 	xen->proc = opendir("/proc");
 	if (!xen->proc)
 		return cl_fail(reterr, errno, "opening /proc: %s", strerror(errno));
+	xen->loadavg = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
 	return 0;
 }
 
@@ -61,13 +65,15 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 	if (!xen)
 		return cl_fail(reterr, ENOMEM, "opening xen: no memory");
 	xen->host.ops = &xen_ops;
-	xen->store.fd = -1;
+	xen->store.fd = xen->loadavg = -1;
 	cl_cgroup_find(&xen->cgroup);
 	r = *arg ? cl_fail(reterr, EINVAL,
 			   "xen: takes nothing behind the colon: there is one Xen here")
 		 : make_tables(xen, reterr);
 	if (r == 0)
 		r = cl_hyper_open(&xen->hyper, reterr);
+	if (r == 0)
+		r = cl_hyper_machine(xen->hyper, &xen->machine, reterr);
 	if (r == 0)
 		r = cl_xen_list_guests(xen, reterr);
 	if (r == 0)
@@ -83,6 +89,7 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 		return r;
 	}
 	cl_build_moves_alone(xen->build);
+	cl_build_shows_top(xen->build);
 	if (!cl_threads_honest(xen->threads))
 		cl_build_cannot(xen->build, CL_CAN_CLOCK,
 				"without BPF on the running time of its vCPUs dom0's kernel "
