@@ -365,7 +365,7 @@ static void place_irq(struct tick *tick, uint32_t i)
 	    cl_cpuset_empty(&tick->plan->secondary_cpus))
 		return;
 	view_guest(tick, irq->guest, &view);
-	target_irq(tick, &view, &target);
+	target_irq(tick, &view, irq->queue_vcpu, &target);
 	if (!irq_may_change(tick, irq, state) || state->retry_ns > now->taken_ns ||
 	    cl_cpuset_equal(cl_snapshot_set(now, irq->mask), &target.set) ||
 	    (state->moved_ns != 0 && now->taken_ns - state->moved_ns < tick->params->hold))

@@ -48,7 +48,7 @@ struct cl_xen_guest {
 	char name[CL_NAME_MAX];
 	bool dirty, described, housed; /* housed: home is not asked again */
 	uint64_t described_ns;
-	uint64_t home;
+	uint64_t home;         /* 0: not known */
 	int32_t model;         /* pid of its device model, or 0 */
 	uint32_t driver_domid; /* of a back end that is not in dom0, or 0 */
 	struct cl_xen_device *devices;

@@ -260,6 +260,27 @@ void cl_xen_role(void *ctx, const struct cl_thread *thread, struct cl_build_role
 	ret_role->alone = work->is_kernel || work->is_tool;
 }
 
+uint32_t cl_xen_irq_vcpu(struct cl_xen *xen, const char *name)
+{
+	struct cl_xen_guest *guest = NULL;
+	struct cl_xen_named named;
+	const char *dash = strrchr(name, '-');
+	const struct cl_xen_device *device =
+		cl_xen_parse_irq(name, &named) ? find_device(xen, &named, &guest) : NULL;
+
+	if (!device)
+		return CL_NONE;
+	struct cl_xen_work work = {
+		.domid = guest->domain.domid,
+		/* which of its ends */
+		.kind = dash && strcmp(dash, "-rx") == 0 ? CL_WORK_NETBACK_RX
+							 : CL_WORK_NETBACK_DEALLOC,
+		.device = (uint32_t)(device - guest->devices),
+		.queue = named.queue == CL_NONE && device->port_count == 1 ? 0 : named.queue,
+	};
+	return queue_vcpu(xen, &work);
+}
+
 struct cl_guest_ix cl_xen_irq_owner(void *ctx, const char *name)
 {
 	struct cl_xen *xen = ctx;

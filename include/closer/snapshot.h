@@ -243,6 +243,7 @@ struct cl_disk {
 struct cl_irq {
 	uint32_t number;
 	struct cl_guest_ix guest; /* whose, or CL_NONE */
+	uint32_t queue_vcpu;      /* as in struct cl_work */
 	struct cl_text name;
 	struct cl_mask_ix mask;
 	uint64_t count;
