@@ -384,6 +384,33 @@ static void place_irq(struct tick *tick, uint32_t i)
 	a->first = state->moved_ns == 0;
 }
 
+/*
+ * Threads of a device's NAPI are born by the switch: placed at the next tick. 0 is the kernel's
+ * default, and ours to change; nobody's devices are left.
+ */
+static void thread_nics(struct tick *tick)
+{
+	const struct cl_snapshot *now = tick->now;
+
+	for (uint32_t i = 0; i < now->n.nics; i++) {
+		const struct cl_nic *nic = &now->nics[i];
+
+		if (nic->guest.v == CL_NONE || nic->threaded != 0 ||
+		    tick->state->guests[nic->guest.v].nics.retry_ns > now->taken_ns)
+			continue;
+		struct cl_action *a = cl_plan_add(tick->plan, CL_ACTION_NAPI_THREAD);
+
+		if (!a)
+			return;
+		a->object.nic.v = i;
+		a->object.guest = nic->guest;
+		a->from.tag = a->to.tag = CL_VALUE_INT;
+		a->to.number = 1;
+		a->why.code = CL_REASON_THREADED;
+		a->possible = CL_CAN(now, NAPI_THREAD);
+	}
+}
+
 void place(struct tick *tick)
 {
 	const struct cl_snapshot *now = tick->now;
@@ -407,6 +434,8 @@ void place(struct tick *tick)
 	if (tick->params->irqs)
 		for (uint32_t i = 0; i < now->n.irqs; i++)
 			place_irq(tick, i);
+	if (tick->params->napi_threads)
+		thread_nics(tick);
 	if (tick->params->containers && CL_CAN(now, GROUP))
 		groups_keep(tick);
 }

@@ -124,6 +124,11 @@ void cl_build_shows_top(struct cl_build *build)
 	build->shows_top = build->cgroup.version != 0;
 }
 
+void cl_build_may(struct cl_build *build, enum cl_can can)
+{
+	set_can(build, can, true, NULL);
+}
+
 void cl_build_cannot(struct cl_build *build, enum cl_can can, const char *why_not)
 {
 	set_can(build, can, false, why_not);

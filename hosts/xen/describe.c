@@ -142,6 +142,11 @@ static void open_counters(struct reading *reading, struct cl_xen_device *device)
 			continue;
 		device->counters[i] = open(path, O_RDONLY | O_CLOEXEC);
 	}
+	device->threaded = -1;
+	if (device->kind != CL_XEN_VIF)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/net/%s/threaded", device->name);
+	device->threaded = open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /* A name that becomes part of a path of sysfs: dom0 wrote it, from the guest's configuration. */
@@ -205,10 +210,13 @@ static void read_devices(struct reading *reading, enum cl_xen_device_kind kind,
 
 static void close_devices(struct cl_xen_device *devices, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		for (uint32_t k = 0; k < 4; k++)
 			if (devices[i].counters[k] >= 0)
 				close(devices[i].counters[k]);
+		if (devices[i].threaded >= 0)
+			close(devices[i].threaded);
+	}
 }
 
 void cl_xen_forget_devices(struct cl_xen_guest *guest)

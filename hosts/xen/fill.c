@@ -8,6 +8,7 @@
 #include "xen/guests.h"
 
 #include "lib.h"
+#include "nic.h"
 
 #include <string.h>
 
@@ -172,6 +173,7 @@ static void add_devices(const struct cl_xen_guest *guest, struct cl_snapshot *sn
 		if (nic) {
 			nic->guest = guest->ix;
 			nic->name = cl_snapshot_text(snap, from->name);
+			nic->threaded = cl_nic_threaded(from->threaded);
 			nic->rx_packets = read_counter(from->counters[0]);
 			nic->rx_bytes = read_counter(from->counters[1]);
 			nic->tx_packets = read_counter(from->counters[2]);

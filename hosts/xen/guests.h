@@ -37,6 +37,7 @@ struct cl_xen_device {
 	uint32_t handle;
 	char name[CL_NAME_MAX]; /* as in its threads' names: "vif1.0", "1.xvda" */
 	int counters[4];        /* descriptors; nic: rx packets, bytes, tx; disk: rd, wr, sectors */
+	int threaded;           /* descriptor; -1 if it is no nic's */
 	uint32_t port_count;
 	struct cl_xen_port ports[CL_XEN_QUEUES_MAX];
 };

@@ -3,6 +3,7 @@
 #include "xen/guests.h"
 
 #include "lib.h"
+#include "nic.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +91,11 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 	}
 	cl_build_moves_alone(xen->build);
 	cl_build_shows_top(xen->build);
+	if (cl_nic_can())
+		cl_build_may(xen->build, CL_CAN_NAPI_THREAD);
+	else
+		cl_build_cannot(xen->build, CL_CAN_NAPI_THREAD,
+				"this kernel cannot run a device's NAPI in threads (Linux 5.12)");
 	if (!cl_threads_honest(xen->threads))
 		cl_build_cannot(xen->build, CL_CAN_CLOCK,
 				"without BPF on the running time of its vCPUs dom0's kernel "
@@ -143,6 +149,7 @@ static int xen_apply(struct cl_host *host, const struct cl_change *change, struc
 	}
 	/* Whatever comes of it: what was read before is not to be believed any more. */
 	cl_build_recheck(xen->build, xen->threads);
+	xen->rescan |= change->kind == CL_CHANGE_NIC; /* its threads come or go */
 	return cl_linux_apply(&xen->cgroup, change, reterr);
 }
 

@@ -259,6 +259,37 @@ static void containers_refused(void **state)
 	assert_in_range(tries, 6, 12); /* two containers, at 0, 5, 15, 35 s */
 }
 
+/* Only where it is asked for, only what is off, and not again at once when it is refused. */
+static void napi_in_threads(void **state)
+{
+	world_init(&w, 4, 1);
+	w.nic_guest[0] = w.nic_guest[1] = w.nic_guest[2] = world_guest(&w, 1);
+	w.nic_threaded[0] = 0;
+	w.nic_threaded[1] = 1;
+	w.nic_threaded[2] = CL_NONE;
+	w.nic_count = 3;
+	world_tick(&w, 0);
+	assert_int_equal(w.plan->n.actions, 0);
+	w.params.napi_threads = true;
+	world_tick(&w, 0);
+	assert_int_equal(w.plan->n.actions, 1);
+	const struct cl_action *a = &w.plan->actions[0];
+
+	assert_int_equal(a->kind, CL_ACTION_NAPI_THREAD);
+	assert_int_equal(w.now->nics[a->object.nic.v].threaded, 0);
+	assert_int_equal(a->from.number, 0);
+	assert_int_equal(a->to.number, 1);
+	assert_true(a->possible);
+	cl_state_outcome(w.state, &w.params, w.plan, a, 1 /* EPERM */, w.now_ns);
+	world_tick(&w, 0);
+	assert_int_equal(w.plan->n.actions, 0);
+	w.can &= ~(1u << CL_CAN_NAPI_THREAD);
+	for (int i = 0; i < 10 && w.plan->n.actions == 0; i++)
+		world_tick(&w, 0);
+	assert_int_equal(w.plan->n.actions, 1);
+	assert_false(w.plan->actions[0].possible);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +304,7 @@ int main(void)
 		T(owned_by_journal),
 		T(leftover_container),
 		T(containers_refused),
+		T(napi_in_threads),
 	};
 
 	return cmocka_run_group_tests_name("own", tests, NULL, NULL);

@@ -49,6 +49,9 @@ struct world {
 	const char *groups[WORLD_MAX]; /* groups that exist besides those of threads: path, cpus */
 	const char *group_cpus[WORLD_MAX];
 	int group_count;
+	int nic_guest[4];
+	uint32_t nic_threaded[4];
+	int nic_count;
 	int irq_guest[4];
 	uint32_t irq_vcpu[4]; /* whose queue it serves, or CL_NONE */
 	int irq_count;
