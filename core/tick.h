@@ -51,9 +51,11 @@ void pins(struct tick *tick);
 
 /* target.c */
 void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_view *ret_view);
-void target_work(const struct tick *tick, const struct guest_view *view, const struct cl_work *work,
-		 struct cl_state_work *state, struct target *ret_target);
-void target_irq(const struct tick *tick, const struct guest_view *view, struct target *ret_target);
+void target_work(const struct tick *tick, const struct guest_view *whole,
+		 const struct cl_work *work, struct cl_state_work *state,
+		 struct target *ret_target);
+void target_irq(const struct tick *tick, const struct guest_view *whole, uint32_t queue_vcpu,
+		struct target *ret_target);
 /* The CPU of `among` nearest to cpu: itself, an SMT sibling, its node, then by distance; CL_NONE if
  * among is empty. */
 uint32_t nearest_cpu(const struct cl_snapshot *snap, uint32_t cpu, const struct cl_cpuset *among,

@@ -247,6 +247,30 @@ static const struct cl_undo_process *family_of(const struct cl_undo *u, int32_t 
 	return NULL;
 }
 
+/*
+ * A command that was placed may leave a demon behind, whose parent is nobody that the journal
+ * knows. It was born after a thread was given this container and these CPUs, and has both: it is of
+ * that one's process.
+ */
+static const struct cl_undo_process *orphan_of(const struct cl_undo *u, const char *path,
+					       struct cl_tid id)
+{
+	struct cl_change thread = { .kind = CL_CHANGE_THREAD, .thread = id };
+	struct cl_setting is;
+
+	thread.from.has_path = thread.to.has_path = true;
+	if (u->world->read(u->ctx, &thread, &is, NULL) < 0)
+		return NULL;
+	for (uint32_t k = 0; k < u->thread_count; k++) {
+		const struct cl_change *c = &u->journal->entries[u->threads[k]].change;
+
+		if (c->to.has_path && strcmp(c->to.path, path) == 0 &&
+		    cl_undo_given(u, cl_undo_process_of(c), CL_NONE, &is.cpus, id.start))
+			return cl_undo_process_find(u, cl_undo_process_of(c));
+	}
+	return NULL;
+}
+
 static int drain_member(void *arg, int32_t tid)
 {
 	struct walk *w = arg;
@@ -257,6 +281,8 @@ static int drain_member(void *arg, int32_t tid)
 	if (w->u->world->identify(w->u->ctx, tid, &id, &process, &parent) < 0)
 		return 0;
 	family = family_of(w->u, process, parent);
+	if (!family)
+		family = orphan_of(w->u, w->path, id);
 	if (family) {
 		see_to(w->u, family, id);
 		return 0;

@@ -52,6 +52,7 @@ struct cl_build {
 	ino_t ours_ino;
 	nlink_t ours_links;
 	int partition_fd; /* of CONTAINERS, or negative */
+	bool shows_top;   /* "/" counts as listed */
 	bool moves_alone; /* cgroup v2, and threads that are alone are moved */
 	struct cl_cans cans;
 	/* While a snapshot is built: */
@@ -86,6 +87,16 @@ void cl_build_moves_alone(struct cl_build *build)
 void cl_build_fences(struct cl_build *build)
 {
 	cl_cans_fence(&build->cans, &build->cgroup);
+}
+
+void cl_build_shows_top(struct cl_build *build)
+{
+	build->shows_top = build->cgroup.version != 0;
+}
+
+void cl_build_may(struct cl_build *build, enum cl_can can)
+{
+	cl_cans_set(&build->cans, can, true, NULL);
 }
 
 void cl_build_cannot(struct cl_build *build, enum cl_can can, const char *why_not)
@@ -223,6 +234,8 @@ static void list_groups(struct cl_build *build, bool *ret_changed)
 	/* What is gone before it is read is not there; nothing else can fail that a later tick
 	 * would not show. */
 	cl_cgroup_each_ours(&build->cgroup, list_one, build, NULL);
+	if (build->shows_top)
+		list_one(build, "/");
 	build->relist = false;
 	build->ours_ino = st.st_ino;
 	build->ours_links = st.st_nlink;

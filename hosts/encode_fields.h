@@ -57,7 +57,7 @@
 	F(ix, guest) F(text, name) F(u64, rd_ops) F(u64, rd_bytes) F(u64, wr_ops) F(u64, wr_bytes)
 #define FIELDS_irqs(F) \
 	F(u32, number) \
-	F(ix, guest) F(text, name) F(ix, mask) F(u64, count) F(ix, cpu) F(u64, cpu_ns)
+	F(ix, guest) F(u32, queue_vcpu) F(text, name) F(ix, mask) F(u64, count) F(ix, cpu) F(u64, cpu_ns)
 #define FIELDS_pools(F) \
 	F(u32, id) F(text, scheduler) F(ix, pcpus) F(u64, slice_ns) F(u64, ratelimit_ns)
 

@@ -17,6 +17,7 @@
 #include "linux.h"
 
 #include "lib.h"
+#include "nic.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -421,6 +422,23 @@ static int group_apply(const struct cl_cgroup *cgroup, const struct cl_change *c
 	return cl_cgroup_set_cpus(cgroup, change->path, &to->cpus, reterr);
 }
 
+/* ---- network devices ---- */
+
+static int nic_apply(const struct cl_change *change, struct cl_error *reterr)
+{
+	struct cl_setting is;
+	int r = cl_nic_read(change, &is, reterr);
+
+	if (r < 0 || is.number == change->to.number)
+		return r;
+	if (is.number != change->from.number)
+		return cl_fail(reterr, ESTALE,
+			       "the NAPI of %.64s is not as expected: somebody else has set it; "
+			       "left alone",
+			       change->path);
+	return cl_nic_write(change, reterr);
+}
+
 static int fail_kind(const struct cl_change *change, struct cl_error *reterr)
 {
 	return cl_fail(reterr, EOPNOTSUPP, "a change of kind %d is not one of Linux alone",
@@ -450,6 +468,8 @@ int cl_linux_read(const struct cl_cgroup *cgroup, const struct cl_change *change
 		r = irq_read(change->irq, &is, reterr);
 	} else if (change->kind == CL_CHANGE_FENCE) {
 		r = cl_linux_fence_read(cgroup, change, &is, reterr);
+	} else if (change->kind == CL_CHANGE_NIC) {
+		r = cl_nic_read(change, &is, reterr);
 	} else if (change->kind != CL_CHANGE_GROUP) {
 		r = fail_kind(change, reterr);
 	} else {
@@ -472,10 +492,11 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 		return irq_apply(change, reterr);
 	case CL_CHANGE_GROUP:
 		return group_apply(cgroup, change, reterr);
+	case CL_CHANGE_NIC:
+		return nic_apply(change, reterr);
 	case CL_CHANGE_FENCE:
 		return cl_linux_fence_apply(cgroup, change, reterr);
 	case CL_CHANGE_VCPU:
-	case CL_CHANGE_NIC:
 		break;
 	}
 	return fail_kind(change, reterr);

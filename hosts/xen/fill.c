@@ -8,6 +8,7 @@
 #include "xen/guests.h"
 
 #include "lib.h"
+#include "nic.h"
 
 #include <string.h>
 
@@ -172,6 +173,7 @@ static void add_devices(const struct cl_xen_guest *guest, struct cl_snapshot *sn
 		if (nic) {
 			nic->guest = guest->ix;
 			nic->name = cl_snapshot_text(snap, from->name);
+			nic->threaded = cl_nic_threaded(from->threaded);
 			nic->rx_packets = read_counter(from->counters[0]);
 			nic->rx_bytes = read_counter(from->counters[1]);
 			nic->tx_packets = read_counter(from->counters[2]);
@@ -210,7 +212,6 @@ static void add_entitlement(struct cl_xen *xen, const struct cl_xen_guest *guest
 
 static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_snapshot *snap)
 {
-	uint64_t all = snap->n.nodes < 64 ? (UINT64_C(1) << snap->n.nodes) - 1 : UINT64_MAX;
 	struct cl_guest *out = cl_snapshot_add_guests(snap);
 
 	guest->ix.v = CL_NONE;
@@ -223,8 +224,7 @@ static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_
 	out->domid = guest->domain.domid;
 	out->driver = guest->driver_domid ? guest->driver_domid : CL_NONE;
 	add_entitlement(xen, guest, out);
-	/* Affinity to all nodes is what a guest has that nobody placed: nothing is known then. */
-	out->home = (guest->home & all) == all && snap->n.nodes > 1 ? 0 : guest->home & all;
+	out->home = guest->home;
 	if (out->home && !(out->home & (out->home - 1)))
 		out->home_most.v = (uint32_t)__builtin_ctzll(out->home);
 	out->mem_bytes = out->balloon_bytes = guest->domain.mem_bytes;
@@ -260,6 +260,8 @@ static void settle_irqs(struct cl_xen *xen, struct cl_snapshot *snap, uint32_t f
 				domid == CL_NONE ? NULL : cl_xen_find(xen, domid);
 
 			irq.guest.v = guest ? guest->ix.v : CL_NONE;
+		} else {
+			irq.queue_vcpu = cl_xen_irq_vcpu(xen, cl_snapshot_str(snap, irq.name));
 		}
 		if (irq.guest.v != CL_NONE)
 			snap->irqs[kept++] = irq;

@@ -3,8 +3,10 @@
 #include "xen/guests.h"
 
 #include "lib.h"
+#include "nic.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
@@ -30,6 +32,8 @@ static void xen_close(struct cl_host *host)
 	cl_hyper_close(xen->hyper);
 	if (xen->proc)
 		closedir(xen->proc);
+	if (xen->loadavg >= 0)
+		close(xen->loadavg);
 	free(xen->guests);
 	free(xen->guests_next);
 	free(xen->works);
@@ -48,6 +52,7 @@ static int make_tables(struct cl_xen *xen, struct cl_error *reterr)
 	xen->proc = opendir("/proc");
 	if (!xen->proc)
 		return cl_fail(reterr, errno, "opening /proc: %s", strerror(errno));
+	xen->loadavg = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
 	return 0;
 }
 
@@ -61,13 +66,15 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 	if (!xen)
 		return cl_fail(reterr, ENOMEM, "opening xen: no memory");
 	xen->host.ops = &xen_ops;
-	xen->store.fd = -1;
+	xen->store.fd = xen->loadavg = -1;
 	cl_cgroup_find(&xen->cgroup);
 	r = *arg ? cl_fail(reterr, EINVAL,
 			   "xen: takes nothing behind the colon: there is one Xen here")
 		 : make_tables(xen, reterr);
 	if (r == 0)
 		r = cl_hyper_open(&xen->hyper, reterr);
+	if (r == 0)
+		r = cl_hyper_machine(xen->hyper, &xen->machine, reterr);
 	if (r == 0)
 		r = cl_xen_list_guests(xen, reterr);
 	if (r == 0)
@@ -84,6 +91,12 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 	}
 	cl_build_moves_alone(xen->build);
 	cl_build_fences(xen->build);
+	cl_build_shows_top(xen->build);
+	if (cl_nic_can())
+		cl_build_may(xen->build, CL_CAN_NAPI_THREAD);
+	else
+		cl_build_cannot(xen->build, CL_CAN_NAPI_THREAD,
+				"this kernel cannot run a device's NAPI in threads (Linux 5.12)");
 	if (!cl_threads_honest(xen->threads))
 		cl_build_cannot(xen->build, CL_CAN_CLOCK,
 				"without BPF on the running time of its vCPUs dom0's kernel "
@@ -137,6 +150,7 @@ static int xen_apply(struct cl_host *host, const struct cl_change *change, struc
 	}
 	/* Whatever comes of it: what was read before is not to be believed any more. */
 	cl_build_recheck(xen->build, xen->threads);
+	xen->rescan |= change->kind == CL_CHANGE_NIC; /* its threads come or go */
 	return cl_linux_apply(&xen->cgroup, change, reterr);
 }
 

@@ -97,6 +97,7 @@ struct cl_value {
 	X(NEAREST, "nearest-allowed", "CPU %0:c is not a secondary CPU: CPU %1:c is the nearest (distance %2:g)") \
 	X(CROWDED, "crowded", "it waited %2:p of the time: given %1:g CPU(s)") \
 	X(OFF_MAIN, "off-main", "where its vCPUs run is not known yet: any of the %1:g secondary CPU(s) of its home") \
+	X(WAITS, "waits", "it waits for the guest's end, and is no work: the default") \
 	X(INHERITED, "inherited", "a vCPU born of placed work inherited its mask: back to the default") \
 	X(ONE_TO_ONE, "one-to-one", "vCPU %0:g of the privileged domain on physical CPU %1:g: beside a guest is then a place") \
 	X(EXCLUSIVE, "main-exclusive", "physical CPUs of the main container are kept free of guests (%0:g CPU(s) are left to it)") \

@@ -10,6 +10,7 @@
 #       in the list $LAB_PLACES, which is gone through by turns; where that is empty, node (N - 1) modulo the nodes
 #       cpus=LIST: instead of node, as in xl.cfg
 #   wait_guest N [SECONDS]        returns when its userland answers; fails the job after 180 s
+#   start_pvh N SECONDS [KEY=VALUE..]  start_guest type=pvh and wait_guest: a PVH guest's boot stalls now and then, and is tried once more
 #   ask N COMMAND [SECONDS]       one command to its agent (loadgen --help), prints the JSON reply, within 60 s where nothing is said:
 #                                 ask 1 "run udp-echo to=$LAB_PEER rate=200 for=5s + disk-read dev=/dev/xvda rate=200 for=5s"
 #   guest_sh N COMMAND [SECONDS]  one command line in its shell; its output and exit status
@@ -36,12 +37,14 @@ fail() {
 	exit 1
 }
 
+# The clock's seconds: a try may take some itself.
 until_true() {
-	lab_left=$(($1 * 10))
+	read -r lab_now lab_rest </proc/uptime
+	lab_until=$((${lab_now%.*} + $1))
 	shift
 	until "$@"; do
-		lab_left=$((lab_left - 1))
-		[ "$lab_left" -gt 0 ] || return 1
+		read -r lab_now lab_rest </proc/uptime
+		[ "${lab_now%.*}" -lt "$lab_until" ] || return 1
 		sleep 0.1
 	done
 }
@@ -150,6 +153,18 @@ on_crash="preserve"
 CFG
 	xl create -q "/etc/xen/guests/g$lab_n.cfg" || fail "xl create of g$lab_n failed"
 )
+
+start_pvh() {
+	lab_pvh=$1 lab_seconds=$2
+	shift 2
+	start_guest "$lab_pvh" type=pvh "$@"
+	until_true "$lab_seconds" lab_answers "$lab_pvh" || {
+		say "g$lab_pvh stalled in its boot: made anew"
+		stop_guest "$lab_pvh"
+		start_guest "$lab_pvh" type=pvh "$@"
+		wait_guest "$lab_pvh" "$lab_seconds"
+	}
+}
 
 # One line to a guest's port. Its answer's last line is the status. The time is a limit for a guest that died meanwhile.
 lab_line() { # N SECONDS LINE

@@ -86,6 +86,8 @@ static void test_born_of_placed_ones(void **state)
 	add_thread(&m, 24, 300, 10, "/closer/a", "3"); /* never one of ours: goes out with it */
 	add_thread(&m, 30, 150, 30, "/closer/a", "1"); /* a process that the guest started */
 	thread(&m, 30)->parent = 10;
+	add_thread(&m, 31, 150, 31, "/closer/a", "1"); /* whose parent has ended */
+	thread(&m, 31)->parent = 1;
 	r = undo(&m, &j);
 	thread_is(&m, 20, "/vm", "0-3");
 	thread_is(&m, 21, "/vm", "0-3");
@@ -93,8 +95,9 @@ static void test_born_of_placed_ones(void **state)
 	thread_is(&m, 23, "/vm", "2");
 	thread_is(&m, 24, "/vm", "3");
 	thread_is(&m, 30, "/vm", "0-3");
-	assert_int_equal(r.objects, 5 + 4);
-	assert_int_equal(r.restored, 9);
+	thread_is(&m, 31, "/vm", "0-3");
+	assert_int_equal(r.objects, 5 + 5);
+	assert_int_equal(r.restored, 10);
 	assert_true(r.verified);
 	assert_null(group(&m, "/closer"));
 	cl_journal_done(&j);

@@ -254,6 +254,20 @@ static void observe(struct world *w, struct cl_snapshot *snap)
 	}
 	for (int i = 0; i < w->group_count; i++)
 		group_of(w, snap, w->groups[i], w->group_cpus[i]);
+	for (int i = 0; i < w->nic_count; i++) {
+		struct cl_nic *nic = cl_snapshot_add_nics(snap);
+
+		nic->guest.v = guest_at[w->nic_guest[i]];
+		nic->threaded = w->nic_threaded[i];
+	}
+	for (int i = 0; i < w->irq_count; i++) {
+		struct cl_irq *irq = cl_snapshot_add_irqs(snap);
+
+		irq->number = 10 + (uint32_t)i;
+		irq->guest.v = guest_at[w->irq_guest[i]];
+		irq->queue_vcpu = w->irq_vcpu[i];
+		irq->mask = mask_of(snap, all);
+	}
 	observe_threads(w, snap, guest_at);
 	cl_snapshot_sort(snap, scratch);
 }

@@ -50,6 +50,12 @@ struct world {
 	const char *group_cpus[WORLD_MAX];
 	int group_count;
 	bool fenced; /* /closer is a partition: so after FENCE was applied */
+	int nic_guest[4];
+	uint32_t nic_threaded[4];
+	int nic_count;
+	int irq_guest[4];
+	uint32_t irq_vcpu[4]; /* whose queue it serves, or CL_NONE */
+	int irq_count;
 	uint64_t busy_ns, main_ns, kernel_ns; /* of CPU 0, cumulative */
 	uint64_t stale_ns;                    /* how long ago the threads were read */
 
