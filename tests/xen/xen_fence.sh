@@ -15,7 +15,7 @@ if [ ! -e "$build/hosts/libcloser-xen.so" ]; then
 	exit 1
 fi
 for cgroup in 2 1; do
-	"$top/lab/xen.sh" --build "$build" --dom0-pin --cgroup $cgroup --timeout 300 "$top/lab/xen_jobs/fence.sh" >"$log" 2>&1
+	"$top/lab/xen.sh" --build "$build" --dom0-pin --cgroup $cgroup --timeout 600 "$top/lab/xen_jobs/fence.sh" >"$log" 2>&1
 	status=$?
 	cat "$log"
 	# The job ends with 0 only if it got to its end and every check held.
