@@ -109,11 +109,9 @@ static bool is_ours(const struct task *t)
 /* Has somebody set its mask, of those that can be set? */
 static bool is_by_hand(const struct task *t)
 {
-	struct cl_cpuset room = t->room;
-
 	if (is_ours(t) || t->stat.flags & CL_PF_NO_SETAFFINITY)
 		return false;
-	return t->path[0] && !cl_cpuset_subset(&room, &t->mask);
+	return t->path[0] && !cl_cpuset_subset(&t->room, &t->mask);
 }
 
 /* ---- what the partition does to masks that were set by hand ---- */
