@@ -3,10 +3,10 @@
 # lifecycle.sh: a job of the Xen lab: guests that reboot, are saved and restored, migrate to this same host, are destroyed and made, while
 # `closer run` is on: their back ends, and the toolstack's processes at work for them, are placed within two intervals of a second. A guest
 # on both nodes by its vCPUs has its queues' work on their nodes. Where it is asked for, NAPI runs in threads, which are placed too. dom0's
-# vCPU n is on pCPU n, the main container is CPU 0. A watcher writes down what /proc says of these processes; closer is not asked.
+# vCPU n is on pCPU n, the main container is CPU 0. tests/xen/xen_watch writes down what /proc says of these processes; closer is not asked.
 
 ALL=0-$((LAB_PCPUS - 1))
-LIMIT=250 # hundredths of a second: two intervals, and half a second for a watcher in an emulated machine
+LIMIT=250 # hundredths of a second: two intervals, and half a second for ticks that are late in an emulated machine
 
 count=0
 bad=0
@@ -20,45 +20,6 @@ check() { # WHAT COMMAND..
 		echo "not ok $check_what"
 		bad=$((bad + 1))
 	fi
-}
-
-# ---- the watcher: a line for each change: UPTIME PID START NAME CPUS CGROUP. No process is started for it but its sleep. ----
-
-watch_one() { # PID NAME
-	w_cpus='' w_group='' w_stat=''
-	while read -r w_key w_value; do
-		[ "$w_key" != Cpus_allowed_list: ] || w_cpus=$w_value
-	done 2>/dev/null <"/proc/$1/status" || return 0
-	read -r w_group 2>/dev/null <"/proc/$1/cgroup" || return 0
-	read -r w_stat 2>/dev/null <"/proc/$1/stat" || return 0
-	# shellcheck disable=SC2086 # fields
-	set -- "$1" "$2" ${w_stat##*)}
-	shift 21
-	w_start=$1
-}
-
-watcher() {
-	set +e
-	while [ ! -e /tmp/watched ]; do
-		for w_file in /proc/[0-9]*/comm; do
-			read -r w_name 2>/dev/null <"$w_file" || continue
-			case $w_name in
-			vif*-q* | napi/vif* | [0-9]*.xvd* | xl | libxl-save-help) ;;
-			*) continue ;;
-			esac
-			w_pid=${w_file#/proc/}
-			w_pid=${w_pid%/comm}
-			w_start=
-			watch_one "$w_pid" "$w_name"
-			[ -n "$w_start" ] && [ -n "$w_cpus" ] || continue
-			eval "w_old=\${w_was_$w_pid:-}"
-			[ "$w_old" != "$w_start $w_name $w_cpus $w_group" ] || continue
-			eval "w_was_$w_pid=\"\$w_start \$w_name \$w_cpus \$w_group\""
-			read -r w_now w_rest </proc/uptime
-			echo "$w_now $w_pid $w_start $w_name $w_cpus $w_group"
-		done
-		sleep 0.05
-	done >>/tmp/watch
 }
 
 now() {
@@ -238,7 +199,8 @@ say "PV guests are there"
 start_pvh 1 45 node=1
 say "all guests are there"
 peer
-watcher &
+command -v xen_watch >/dev/null || fail "xen_watch is not here: --add build/release/tests/xen/xen_watch"
+xen_watch /tmp/watched >/tmp/watch &
 watcher=$!
 node0=$(node_cpus 0 | grep -vx 0 | tr '\n' ' ')
 # A list of CPUs as the kernel writes it, if it is all of the node's.
