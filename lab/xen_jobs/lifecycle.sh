@@ -99,15 +99,18 @@ another_domid() { # N OLD
 	ad_now=$(domid "$1" 2>/dev/null) && [ "$ad_now" != "$2" ]
 }
 
-# xl that waits for a guest's end is where it would be without closer.
+place_of() { # PID
+	echo "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$1/status") $(sed -n 1p "/proc/$1/cgroup")"
+}
+
+# xl that waits for a guest's end is where any other process is, this shell for one.
 waiters_are_free() {
 	wf_count=0
+	wf_others=$(place_of $$)
 	for wf_pid in $(pidof xl); do
 		wf_count=$((wf_count + 1))
-		wf_cpus=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$wf_pid/status")
-		wf_group=$(sed -n 1p "/proc/$wf_pid/cgroup")
-		[ "$wf_cpus $wf_group" = "$ALL 0::/" ] || {
-			echo "xl $wf_pid is on $wf_cpus in $wf_group"
+		[ "$(place_of "$wf_pid")" = "$wf_others" ] || {
+			echo "xl $wf_pid is on $(place_of "$wf_pid"), others on $wf_others"
 			return 1
 		}
 	done
@@ -157,14 +160,13 @@ queues_are_on_both() {
 free_again() {
 	for fa_n in 1 2 3; do
 		backend_threads $fa_n | while read -r fa_pid fa_name; do
-			fa_cpus=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$fa_pid/status")
-			[ "$fa_cpus $(cat "/proc/$fa_pid/cgroup")" = "$ALL 0::/" ] || {
-				echo "$fa_name is on $fa_cpus in $(cat "/proc/$fa_pid/cgroup")"
+			[ "$(place_of "$fa_pid")" = "$ALL 0::/" ] || {
+				echo "$fa_name is on $(place_of "$fa_pid")"
 				exit 1
 			}
 		done || return 1
 	done
-	[ ! -e /sys/fs/cgroup/closer ]
+	[ "$(place_of $$)" = "$ALL 0::/" ] && [ ! -e /sys/fs/cgroup/closer ]
 }
 
 # What g3 sends is work of a thread on its node, in its container.
