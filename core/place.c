@@ -222,6 +222,10 @@ static void give_back(struct tick *tick, const struct guest_view *view, uint32_t
 	if (in != CL_NONE && now->groups[in].cpus.v != CL_NONE)
 		all = now->groups[in].cpus;
 	target.set = *cl_snapshot_set(now, all);
+	/* A fence of masks leaves the group its CPUs, and every other process in it the main ones.
+	 */
+	if (tick->state->fenced && cl_cpuset_meets(&target.set, &tick->plan->main_cpus))
+		cl_cpuset_and(&target.set, &tick->plan->main_cpus);
 	verdict->placed = target.why;
 	verdict->target = cl_plan_mask(tick->plan, &target.set);
 	if (!may_change(tick, work, state, &tick->state->guests[work->guest.v]))

@@ -25,6 +25,8 @@ void cl_cgroup_find(struct cl_cgroup *ret_cgroup);
  * part of it. False: nothing of these. Pure, fuzzed.
  */
 bool cl_cgroup_parse_mount(const char *line, struct cl_cgroup *ret_cgroup);
+/* "/closer" and below. Pure. */
+bool cl_cgroup_is_ours(const char *path);
 /* Can single threads of a process be moved into closer/...? (v1) */
 bool cl_cgroup_moves_threads(const struct cl_cgroup *cgroup);
 

@@ -236,12 +236,16 @@ int cl_cgroup_remove(const struct cl_cgroup *cgroup, const char *path, struct cl
 		       threads);
 }
 
-/* v2: which file takes one thread, and no other with it? */
+/*
+ * v2: which file takes one thread, and no other with it? A process that is in a group of ours came
+ * there as a whole, or was born there, and may leave it so.
+ */
 static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid,
 		   const char **ret_name, struct cl_error *reterr)
 {
 	char type[64], name[64], stat_text[1024];
 	ssize_t len = read_group(cgroup, path, "cgroup.type", type, sizeof(type));
+	char now[CL_PATH_MAX];
 	uint64_t threads = 0;
 
 	if (len == -ENOENT && !cl_cgroup_there(cgroup, path))
@@ -261,7 +265,7 @@ static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid
 		p = strchr(p + 1, ' ');
 	if (!p || !cl_parse_u64(p + 1, &threads, NULL))
 		return cl_fail(reterr, EBADMSG, "%s is not as proc(5) says", name);
-	if (threads > 1)
+	if (threads > 1 && (cl_cgroup_of(cgroup, tid, now, NULL) < 0 || !cl_cgroup_is_ours(now)))
 		return cl_fail(reterr, EOPNOTSUPP,
 			       "moving thread %d to cgroup %.200s: cgroup v2 would move all %llu "
 			       "threads of its process with it",

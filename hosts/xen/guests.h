@@ -130,6 +130,7 @@ void cl_xen_event(void *ctx, const char *path);
 
 /* works.c: looks for the back ends' threads if it is time to, and for the toolstack's processes. */
 void cl_xen_scan(struct cl_xen *xen);
+void cl_xen_look_at_kernel(struct cl_xen *xen, int32_t pid);
 bool cl_xen_read_stat(const struct cl_xen *xen, int32_t pid, struct cl_xen_stat *ret_stat);
 void cl_xen_keep(struct cl_xen *xen, const struct cl_xen_work *seen);
 void cl_xen_role(void *ctx, const struct cl_thread *thread, struct cl_build_role *ret_role);

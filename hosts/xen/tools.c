@@ -253,8 +253,10 @@ void cl_xen_look_at_process(struct cl_xen *xen, int32_t pid, const struct cl_xen
 	};
 }
 
-/* Those that were born since the tick before the last one: the last ones may have become xl only
- * now. */
+/*
+ * Those that were born since the tick before the last one: the last ones may have become xl only
+ * now. What has no program is a thread of the kernel's, perhaps a back end's.
+ */
 void cl_xen_look_at_born(struct cl_xen *xen)
 {
 	char text[128];
@@ -275,8 +277,14 @@ void cl_xen_look_at_born(struct cl_xen *xen)
 		xen->rescan = true;
 		return;
 	}
-	for (; from <= last; from++)
-		cl_xen_look_at_process(xen, (int32_t)from, NULL);
+	for (; from <= last; from++) {
+		enum cl_xen_tool_kind kind;
+
+		if (program_of(xen, (int32_t)from, &kind))
+			cl_xen_look_at_process(xen, (int32_t)from, NULL);
+		else
+			cl_xen_look_at_kernel(xen, (int32_t)from);
+	}
 }
 
 static bool is_model(const struct cl_xen *xen, int32_t pid)

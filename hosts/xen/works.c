@@ -152,6 +152,14 @@ bool cl_xen_read_stat(const struct cl_xen *xen, int32_t pid, struct cl_xen_stat 
 	       cl_xen_parse_stat(text, ret_stat);
 }
 
+void cl_xen_look_at_kernel(struct cl_xen *xen, int32_t pid)
+{
+	struct cl_xen_stat stat;
+
+	if (cl_xen_read_stat(xen, pid, &stat) && cl_xen_is_kernel_thread(&stat))
+		look_at_kernel_thread(xen, pid, &stat);
+}
+
 static void look_at_model(struct cl_xen *xen, struct cl_xen_guest *guest)
 {
 	struct cl_xen_stat stat;
@@ -250,8 +258,8 @@ void cl_xen_role(void *ctx, const struct cl_thread *thread, struct cl_build_role
 
 	if (!guest || guest->ix.v == CL_NONE)
 		return;
-	/* A command moves as a whole, with its first thread: the others wait for xenstore. */
-	if (work->is_tool && thread->id.tid != thread->process)
+	/* On v2 a command moves as a whole, with its first thread: the others wait for xenstore. */
+	if (work->is_tool && xen->cgroup.version == 2 && thread->id.tid != thread->process)
 		return;
 	ret_role->as = CL_BUILD_WORK;
 	ret_role->guest = guest->ix;

@@ -3,10 +3,10 @@
 # lifecycle.sh: a job of the Xen lab: guests that reboot, are saved and restored, migrate to this same host, are destroyed and made, while
 # `closer run` is on: their back ends, and the toolstack's processes at work for them, are placed within two intervals of a second. A guest
 # on both nodes by its vCPUs has its queues' work on their nodes. Where it is asked for, NAPI runs in threads, which are placed too. dom0's
-# vCPU n is on pCPU n, the main container is CPU 0. A watcher writes down what /proc says of these processes; closer is not asked.
+# vCPU n is on pCPU n, the main container is CPU 0. tests/xen/xen_watch writes down what /proc says of these processes; closer is not asked.
 
 ALL=0-$((LAB_PCPUS - 1))
-LIMIT=250 # hundredths of a second: two intervals, and half a second for a watcher in an emulated machine
+LIMIT=250 # hundredths of a second: two intervals, and half a second for ticks that are late in an emulated machine
 
 count=0
 bad=0
@@ -20,45 +20,6 @@ check() { # WHAT COMMAND..
 		echo "not ok $check_what"
 		bad=$((bad + 1))
 	fi
-}
-
-# ---- the watcher: a line for each change: UPTIME PID START NAME CPUS CGROUP. No process is started for it but its sleep. ----
-
-watch_one() { # PID NAME
-	w_cpus='' w_group='' w_stat=''
-	while read -r w_key w_value; do
-		[ "$w_key" != Cpus_allowed_list: ] || w_cpus=$w_value
-	done 2>/dev/null <"/proc/$1/status" || return 0
-	read -r w_group 2>/dev/null <"/proc/$1/cgroup" || return 0
-	read -r w_stat 2>/dev/null <"/proc/$1/stat" || return 0
-	# shellcheck disable=SC2086 # fields
-	set -- "$1" "$2" ${w_stat##*)}
-	shift 21
-	w_start=$1
-}
-
-watcher() {
-	set +e
-	while [ ! -e /tmp/watched ]; do
-		for w_file in /proc/[0-9]*/comm; do
-			read -r w_name 2>/dev/null <"$w_file" || continue
-			case $w_name in
-			vif*-q* | napi/vif* | [0-9]*.xvd* | xl | libxl-save-help) ;;
-			*) continue ;;
-			esac
-			w_pid=${w_file#/proc/}
-			w_pid=${w_pid%/comm}
-			w_start=
-			watch_one "$w_pid" "$w_name"
-			[ -n "$w_start" ] && [ -n "$w_cpus" ] || continue
-			eval "w_old=\${w_was_$w_pid:-}"
-			[ "$w_old" != "$w_start $w_name $w_cpus $w_group" ] || continue
-			eval "w_was_$w_pid=\"\$w_start \$w_name \$w_cpus \$w_group\""
-			read -r w_now w_rest </proc/uptime
-			echo "$w_now $w_pid $w_start $w_name $w_cpus $w_group"
-		done
-		sleep 0.05
-	done >>/tmp/watch
 }
 
 now() {
@@ -138,15 +99,18 @@ another_domid() { # N OLD
 	ad_now=$(domid "$1" 2>/dev/null) && [ "$ad_now" != "$2" ]
 }
 
-# xl that waits for a guest's end is where it would be without closer.
+place_of() { # PID
+	echo "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$1/status") $(sed -n 1p "/proc/$1/cgroup")"
+}
+
+# xl that waits for a guest's end is where any other process is, this shell for one.
 waiters_are_free() {
 	wf_count=0
+	wf_others=$(place_of $$)
 	for wf_pid in $(pidof xl); do
 		wf_count=$((wf_count + 1))
-		wf_cpus=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$wf_pid/status")
-		wf_group=$(sed -n 1p "/proc/$wf_pid/cgroup")
-		[ "$wf_cpus $wf_group" = "$ALL 0::/" ] || {
-			echo "xl $wf_pid is on $wf_cpus in $wf_group"
+		[ "$(place_of "$wf_pid")" = "$wf_others" ] || {
+			echo "xl $wf_pid is on $(place_of "$wf_pid"), others on $wf_others"
 			return 1
 		}
 	done
@@ -196,14 +160,13 @@ queues_are_on_both() {
 free_again() {
 	for fa_n in 1 2 3; do
 		backend_threads $fa_n | while read -r fa_pid fa_name; do
-			fa_cpus=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$fa_pid/status")
-			[ "$fa_cpus $(cat "/proc/$fa_pid/cgroup")" = "$ALL 0::/" ] || {
-				echo "$fa_name is on $fa_cpus in $(cat "/proc/$fa_pid/cgroup")"
+			[ "$(place_of "$fa_pid")" = "$ALL 0::/" ] || {
+				echo "$fa_name is on $(place_of "$fa_pid")"
 				exit 1
 			}
 		done || return 1
 	done
-	[ ! -e /sys/fs/cgroup/closer ]
+	[ "$(place_of $$)" = "$ALL 0::/" ] && [ ! -e /sys/fs/cgroup/closer ]
 }
 
 # What g3 sends is work of a thread on its node, in its container.
@@ -238,7 +201,8 @@ say "PV guests are there"
 start_pvh 1 45 node=1
 say "all guests are there"
 peer
-watcher &
+command -v xen_watch >/dev/null || fail "xen_watch is not here: --add build/release/tests/xen/xen_watch"
+xen_watch /tmp/watched >/tmp/watch &
 watcher=$!
 node0=$(node_cpus 0 | grep -vx 0 | tr '\n' ' ')
 # A list of CPUs as the kernel writes it, if it is all of the node's.

@@ -15,19 +15,20 @@ timed() { # MODE WHAT COMMAND..
 	timed_mode=$1 timed_what=$2
 	shift 2
 	timed_from=$(now_ms)
-	"$@" >/tmp/timed 2>&1 || fail "$timed_what ($timed_mode) failed: $(tail -n 3 /tmp/timed)"
+	"$@" >/tmp/timed 2>&1 || {
+		say "$timed_what ($timed_mode) failed: $(tail -n 3 /tmp/timed)"
+		return 1
+	}
 	echo "$timed_mode $timed_what $(($(now_ms) - timed_from))" | tee -a /out/times
 }
 
+# What failed is said, and its round has fewer figures.
 operations() { # MODE
-	timed "$1" create start_guest 4 node=1
-	wait_guest 4 90
-	timed "$1" save xl save g4 /tmp/g4.save
-	timed "$1" restore xl restore /tmp/g4.save
+	timed "$1" create start_guest 4 node=1 && wait_guest 4 90 && timed "$1" save xl save g4 /tmp/g4.save &&
+		timed "$1" restore xl restore /tmp/g4.save || true
 	rm -f /tmp/g4.save
-	timed "$1" destroy xl destroy g4
-	timed "$1" migrate xl migrate -s here g3 localhost
-	wait_guest 3 90
+	timed "$1" destroy xl destroy g4 || true
+	timed "$1" migrate xl migrate -s here g3 localhost && wait_guest 3 90 || true
 }
 
 with_closer() {
@@ -61,6 +62,7 @@ while [ "$round" -le "$rounds" ]; do
 	fi
 	round=$((round + 1))
 done
+[ "$(grep -c . /out/times)" -ge $((rounds * 8)) ] || fail "too many commands failed"
 sort -k1,2 -k3n /out/times | awk '
 	function show() {
 		if (n)

@@ -170,6 +170,15 @@ static void waiters(void **state)
 	assert_string_equal(tool->mask, "0-3");
 	assert_string_equal(tool->group, "/");
 	assert_string_equal(pinned->mask, "3");
+	/* Inside a fence it is where all others are. */
+	tool->kind = CL_WORK_TOOLSTACK;
+	world_run(&w, 1, 10);
+	assert_string_equal(tool->mask, "2");
+	w.state->fenced = 1;
+	tool->kind = CL_WORK_WAITER;
+	world_run(&w, 1, 10);
+	assert_string_equal(tool->mask, "0");
+	assert_string_equal(tool->group, "/");
 }
 
 /* An operator who pins a vCPU to the CPU of its work is left alone. */
