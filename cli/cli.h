@@ -173,6 +173,8 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 char *cli_change_text(const struct cl_change *change, char *buf, size_t size);
 char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *setting, char *buf,
 		       size_t size);
+/* A host's URI in a sentence: escaped, and "xen" where there is but one. */
+char *cli_host_text(const char *uri, char *buf, size_t size);
 /* "0-1,3"; "none" if empty, cut with "..." */
 char *cli_list_text(const struct cl_cpuset *set, char *buf, size_t size);
 /* "CPU 1", "CPUs 0-1,3", "no CPU" */

@@ -22,6 +22,17 @@ char *cli_guest_name(const struct cl_snapshot *snap, struct cl_guest_ix guest, c
 	return buf;
 }
 
+char *cli_host_text(const char *uri, char *buf, size_t size)
+{
+	size_t len;
+
+	cl_escape(uri, buf, size);
+	len = strlen(buf);
+	if (len > 0 && buf[len - 1] == ':')
+		buf[len - 1] = '\0';
+	return buf;
+}
+
 char *cli_list_text(const struct cl_cpuset *set, char *buf, size_t size)
 {
 	size_t want = cl_cpuset_format(set, buf, size);

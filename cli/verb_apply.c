@@ -65,13 +65,34 @@ static enum cli_exit report(const struct outcomes *out, const struct cl_tick *ti
 		printf("%u done, %u failed, %u skipped\n", tick->done, tick->failed, tick->skipped);
 		fflush(stdout);
 	}
-	if (*until)
-		cli_say(call, "undone at %s unless `closer confirm` comes", until);
-	else if (tick->done == 0 && tick->failed == 0)
+	if (tick->done == 0 && tick->failed == 0)
 		cli_say(call, "there was nothing to change");
+	if (*until)
+		cli_say(call,
+			"all that closer has set is undone at %s unless `closer confirm` comes",
+			until);
 	else if (tick->done > 0)
 		cli_say(call, "stays so until `closer undo`");
 	return tick->failed > 0 ? CLI_FAILED : CLI_OK;
+}
+
+/* When all is undone, by this --for or by an earlier one that comes first; "" if it stays. */
+static void deadline(const struct cli_call *call, char *buf, size_t size)
+{
+	struct cl_journal journal = { 0 };
+	uint64_t now_ns = cl_clock_ns();
+	struct tm tm;
+
+	buf[0] = '\0';
+	if (cli_journal(call->v.state_dir, &journal, NULL) < 0)
+		return;
+	if (journal.until_ns > now_ns) {
+		time_t at = time(NULL) + (time_t)((journal.until_ns - now_ns) / CL_NS_PER_S);
+
+		localtime_r(&at, &tm);
+		strftime(buf, size, "%Y-%m-%dT%H:%M:%S%z", &tm);
+	}
+	cl_journal_done(&journal);
 }
 
 static enum cli_exit keep(const struct outcomes *out, struct cl_engine *engine,
@@ -79,19 +100,12 @@ static enum cli_exit keep(const struct outcomes *out, struct cl_engine *engine,
 {
 	const struct cli_call *call = out->call;
 	bool until = call->v.for_ns > 0 && tick->done > 0;
-	char when[64] = "";
+	char when[64];
 	struct cl_error err;
-
-	if (until) {
-		time_t at = time(NULL) + (time_t)(call->v.for_ns / CL_NS_PER_S);
-		struct tm tm;
-
-		localtime_r(&at, &tm);
-		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S%z", &tm);
-	}
 	int r = cl_engine_close(engine, until ? CL_END_KEEP_UNTIL : CL_END_KEEP,
 				until ? cl_clock_ns() + call->v.for_ns : 0, NULL, &err);
 
+	deadline(call, when, sizeof(when));
 	return r < 0 ? cli_error(call, &err) : report(out, tick, when);
 }
 

@@ -104,7 +104,7 @@ static void check_host(struct cli_check *check)
 {
 	cli_autoengine struct cl_engine *engine = NULL;
 	struct cl_error err;
-	char text[CL_PATH_MAX + 64];
+	char text[CL_PATH_MAX + 64], host_text[CL_PATH_MAX];
 	int r = cli_open(check->call, false, NULL, &engine, &err);
 
 	check->about = "host";
@@ -123,7 +123,8 @@ static void check_host(struct cli_check *check)
 	const struct cl_snapshot *snap = cl_engine_now(engine);
 
 	snprintf(text, sizeof(text), "%s: %u guests with %u vCPUs, %u threads that work for them",
-		 check->host, snap->n.guests, snap->n.vcpus, snap->n.works);
+		 cli_host_text(check->host, host_text, sizeof(host_text)), snap->n.guests,
+		 snap->n.vcpus, snap->n.works);
 	cli_check_say(check, "ok", text);
 	check_cpus(check, snap, cl_engine_plan(engine));
 	check_cans(check, snap);
@@ -166,8 +167,9 @@ static void check_cgroup(struct cli_check *check)
 		return;
 	}
 	snprintf(text, sizeof(text), "version %d at %s%s%s%s", cgroup.version, cgroup.mount,
-		 cl_cgroup_moves_threads(&cgroup) ? ", single threads can be moved"
-						  : ", single threads cannot be moved",
+		 cgroup.version == 1 ? ", any thread can be moved"
+				     : ", whole processes and kernel threads can be moved, single "
+				       "threads of a process cannot",
 		 cgroup.why_not[0] ? "; no container can be made: " : "", cgroup.why_not);
 	cli_check_say(check, cgroup.why_not[0] ? "lost" : "ok", text);
 }

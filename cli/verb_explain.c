@@ -206,9 +206,10 @@ static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 	char name[CLI_NAME_MAX], uuid[CL_UUID_TEXT], nodes[64];
 
 	cl_uuid_format(&g->id, uuid);
-	printf("%s%s%s (%s): %u vCPUs, memory on node %s%s\n", cli_colour(x->call, "title"),
+	printf("%s%s%s (%s): %u vCPU%s, memory on node %s%s\n", cli_colour(x->call, "title"),
 	       cli_guest_name(x->snap, guest, name, sizeof(name)), cli_colour_off(x->call), uuid,
-	       g->vcpu_count, cli_nodes_text(g->home, nodes, sizeof(nodes)),
+	       g->vcpu_count, g->vcpu_count == 1 ? "" : "s",
+	       cli_nodes_text(g->home, nodes, sizeof(nodes)),
 	       g->described ? "" : ", not described by its monitor");
 	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++)
 		print_vcpu(x, g->vcpu_first + i);

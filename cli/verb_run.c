@@ -276,7 +276,7 @@ static enum cli_exit run(const struct cli_call *call)
 		return cli_error(call, &err);
 	if (call->v.for_ns > 0)
 		loop.end_ns = cl_clock_ns() + call->v.for_ns;
-	cl_escape(cl_engine_uri(loop.engine), host, sizeof(host));
+	cli_host_text(cl_engine_uri(loop.engine), host, sizeof(host));
 	cl_time_text(call->v.params.interval, interval, sizeof(interval));
 	switch (loop.mode) {
 	case ENFORCE:

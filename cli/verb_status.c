@@ -214,7 +214,10 @@ static void print_totals(const struct cl_snapshot *snap, const struct cl_plan *p
 			    "ticks, IPIs, idle entry and exit: nobody's");
 	print_total("unattributed", b->unattributed_ns, b->span_ns,
 		    "not shown to be anybody's of these");
-	print_total("busy in all", b->busy_ns, b->span_ns, "by the kernel's own count");
+	print_total("busy in all", b->busy_ns, b->span_ns,
+		    snap->guests_outside
+			    ? "the time of this domain's vCPUs, as the hypervisor counts it"
+			    : "by the kernel's own count");
 	printf("%-18s %8.1f %%  the parts above less that count\n", "gap", gap);
 }
 
@@ -223,11 +226,14 @@ static void print_status(const struct cli_call *call, const char *uri,
 {
 	char span[32], host[CL_PATH_MAX];
 
-	printf("%s over %s\n\n", cl_escape(uri, host, sizeof(host)),
+	printf("%s over %s\n\n", cli_host_text(uri, host, sizeof(host)),
 	       cl_time_text(plan->books.span_ns, span, sizeof(span)));
-	cli_table(call, guest_columns, (uint32_t)CL_COUNT(guest_columns), snap, plan,
-		  snap->n.guests);
-	if (call->v.works) {
+	if (snap->n.guests > 0)
+		cli_table(call, guest_columns, (uint32_t)CL_COUNT(guest_columns), snap, plan,
+			  snap->n.guests);
+	else
+		printf("no guests\n");
+	if (call->v.works && snap->n.works > 0) {
 		printf("\n");
 		cli_table(call, work_columns, (uint32_t)CL_COUNT(work_columns), snap, plan,
 			  snap->n.works);
@@ -292,6 +298,7 @@ const struct cli_verb cli_verb_status = {
 		"ran outside them on its behalf (by kind of work), the share of that on the main "
 		"container's CPUs, the share on nodes that do not hold its memory, and its home "
 		"nodes. Then the main container, what could be attributed to nobody, and the total "
-		"that the kernel counted. 100 % is one CPU.",
+		"that the kernel counted, or under Xen what Xen counted for this domain. 100 % is "
+		"one CPU.",
 	.run = run,
 };

@@ -430,6 +430,9 @@ static int end(struct cl_engine *e, enum cl_ending ending, uint64_t until_ns,
 	struct cl_error err;
 	int r = 0;
 
+	/* Only told to whoever reads it: on a full disk it goes without. */
+	if (ending == CL_END_KEEP_UNTIL && e->writer)
+		(void)cl_journal_until(e->writer, until_ns);
 	cl_journal_close(e->writer);
 	if (ending == CL_END_UNDO) {
 		r = cl_undo(e->dir, false, NULL, NULL, ret_report, &err);

@@ -346,6 +346,10 @@ static void compact(struct cl_journal_writer *w)
 	add_head(&t, w, j.id);
 	for (uint32_t i = 0; i < j.entry_count; i++)
 		compact_entry(&t, &next, &j, &j.entries[i]);
+	if (j.until_ns) {
+		add(&t, "until %llu", (unsigned long long)j.until_ns);
+		end_line(&t);
+	}
 	if (j.confirmed) {
 		add(&t, "confirmed");
 		end_line(&t);
@@ -533,6 +537,14 @@ int cl_journal_confirm(struct cl_journal_writer *w, struct cl_error *reterr)
 		return cl_fail(reterr, ENOENT, "nothing to confirm: there is no journal");
 	r = add_word(w, "confirmed");
 	return r < 0 ? cl_fail(reterr, -r, "confirming in the journal: %s", strerror(-r)) : 0;
+}
+
+int cl_journal_until(struct cl_journal_writer *w, uint64_t until_ns)
+{
+	char word[64];
+
+	snprintf(word, sizeof(word), "until %llu", (unsigned long long)until_ns);
+	return w->fd < 0 ? 0 : add_word(w, word);
 }
 
 int cl_journal_finish(int dir_fd, const char *dir, struct cl_error *reterr)

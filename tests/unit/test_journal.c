@@ -176,10 +176,18 @@ static void test_confirm_and_undone(void **state)
 	int dir_fd;
 
 	assert_int_equal(cl_journal_confirm(w, NULL), -ENOENT);
+	assert_int_equal(cl_journal_until(w, 500), 0); /* nothing to undo then */
 	plan(w, &c, 1, &id);
+	assert_int_equal(cl_journal_until(w, 3000), 0);
+	assert_int_equal(cl_journal_until(w, 2000), 0);
+	assert_int_equal(cl_journal_until(w, 4000), 0);
+	j = journal(p);
+	assert_int_equal(j.until_ns, 2000); /* the first one undoes all */
+	cl_journal_done(&j);
 	assert_int_equal(cl_journal_confirm(w, NULL), 0);
 	j = journal(p);
 	assert_true(j.confirmed);
+	assert_int_equal(j.until_ns, 0);
 	first = j.id;
 	cl_journal_done(&j);
 	plan(w, &c, 1, &id); /* later than the confirmation: not confirmed */
