@@ -184,6 +184,12 @@ char *cli_pcpus_text(const struct cl_cpuset *set, char *buf, size_t size);
 char *cli_nodes_text(uint64_t nodes, char *buf, size_t size);
 /* ns of span as "12.3"; "-" if there is no span */
 char *cli_percent(uint64_t ns, uint64_t span_ns, char *buf, size_t size);
+/* The same of work's time: "~12.3" where that is an estimate, which cli_estimate_note explains. */
+char *cli_work_percent(const struct cl_snapshot *snap, uint64_t ns, uint64_t span_ns, char *buf,
+		       size_t size);
+/* "~" before a figure that is an estimate, else "". */
+const char *cli_estimate(const struct cl_snapshot *snap);
+void cli_estimate_note(const struct cl_snapshot *snap);
 void cli_plan_print(const struct cli_call *call, const struct cl_snapshot *snap,
 		    const struct cl_plan *plan);
 void cli_undo_print(const struct cli_call *call, const struct cl_undo_report *report);

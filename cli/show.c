@@ -87,6 +87,31 @@ char *cli_percent(uint64_t ns, uint64_t span_ns, char *buf, size_t size)
 	return buf;
 }
 
+const char *cli_estimate(const struct cl_snapshot *snap)
+{
+	return CL_CAN(snap, CLOCK) ? "" : "~";
+}
+
+char *cli_work_percent(const struct cl_snapshot *snap, uint64_t ns, uint64_t span_ns, char *buf,
+		       size_t size)
+{
+	char percent[32];
+
+	snprintf(buf, size, "%s%s", cli_estimate(snap),
+		 cli_percent(ns, span_ns, percent, sizeof(percent)));
+	return buf;
+}
+
+void cli_estimate_note(const struct cl_snapshot *snap)
+{
+	const char *why = cl_snapshot_str(snap, snap->why_not[CL_CAN_CLOCK]);
+	char clean[CL_PATH_MAX];
+
+	if (!CL_CAN(snap, CLOCK))
+		printf("~ is an estimate, scaled to what the hypervisor counted%s%s\n",
+		       *why ? ": " : "", cl_escape(why, clean, sizeof(clean)));
+}
+
 static const struct cl_work *find_work(const struct cl_snapshot *snap, struct cl_tid id)
 {
 	for (uint32_t i = 0; i < snap->n.works; i++) {

@@ -63,7 +63,8 @@ static void print_runs(const struct explain *x, uint32_t i)
 	char percent[32], main_part[32], far_part[32];
 
 	printf("    runs     %s %% of a CPU",
-	       cli_percent(books->run_ns, x->plan->books.span_ns, percent, sizeof(percent)));
+	       cli_work_percent(x->snap, books->run_ns, x->plan->books.span_ns, percent,
+				sizeof(percent)));
 	if (work->cpu.v != CL_NONE)
 		printf(", last on CPU %u", work->cpu.v);
 	if (books->run_ns > 0)
@@ -386,6 +387,7 @@ static enum cli_exit run(const struct cli_call *call)
 		print_dom0(&x);
 		print_fence(&x);
 		print_journal(&x);
+		cli_estimate_note(x.snap);
 	}
 	if (j == 0)
 		cl_journal_done(&journal);

@@ -38,9 +38,11 @@ static bool read_dom0(struct cl_xen *xen)
 	return changed;
 }
 
-static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_snapshot *snap)
+static void fill_dom0_cpu(struct cl_xen *xen, uint32_t v, struct cl_snapshot *snap)
 {
 	struct cl_cpu *cpu = &snap->cpus[v];
+	/* /proc/stat knows of steal at each tick; the times of threads do not. */
+	uint64_t booked_ns = cpu->online ? cpu->busy_ns + cpu->steal_ns : CL_UNKNOWN;
 	const struct cl_hyper_machine *machine = &xen->machine;
 	bool pinned = cl_cpuset_count(&xen->dom0_pins[v]) == 1;
 	uint32_t pcpu = pinned ? cl_cpuset_next(&xen->dom0_pins[v], 0) : xen->dom0_at[v];
@@ -58,6 +60,7 @@ static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_snapsh
 		cpu->overhead_ns = CL_UNKNOWN;
 	if (v < xen->dom0_vcpus && cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0)
 		cpu->busy_ns = vcpu.cpu_ns;
+	cl_scale_cpu(&xen->scale, v, booked_ns, cpu->busy_ns);
 	if (pcpu == CL_NONE || pcpu >= machine->pcpu_count)
 		return;
 	if (machine->pcpus[pcpu].node < machine->node_count)
@@ -93,6 +96,8 @@ static void fill_machine(struct cl_xen *xen, struct cl_snapshot *snap)
 		if (xen->cpu_of[pcpu] == CL_NONE)
 			xen->cpu_of[pcpu] = v;
 	}
+	if (!cl_threads_honest(xen->threads))
+		cl_threads_scale(xen->threads, xen->scale.ppm, own);
 	for (uint32_t p = 0; p < machine->pcpu_count; p++) {
 		struct cl_cpu *cpu = NULL;
 

@@ -15,6 +15,7 @@
 
 #include "build.h"
 #include "linux.h"
+#include "scale.h"
 #include "topology.h"
 
 #include <dirent.h>
@@ -91,6 +92,7 @@ struct cl_xen {
 	struct cl_cgroup cgroup;
 	struct cl_topology *topology;
 	struct cl_threads *threads;
+	struct cl_scale scale; /* where the threads' clock is not honest */
 	struct cl_build *build;
 	struct cl_irqs *irqs;
 	char irq_problem[CL_ERROR_MAX];

@@ -67,6 +67,7 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 		return cl_fail(reterr, ENOMEM, "opening xen: no memory");
 	xen->host.ops = &xen_ops;
 	xen->store.fd = xen->loadavg = -1;
+	cl_scale_begin(&xen->scale);
 	cl_cgroup_find(&xen->cgroup);
 	r = *arg ? cl_fail(reterr, EINVAL,
 			   "xen: takes nothing behind the colon: there is one Xen here")
@@ -99,8 +100,8 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 				"this kernel cannot run a device's NAPI in threads (Linux 5.12)");
 	if (!cl_threads_honest(xen->threads))
 		cl_build_cannot(xen->build, CL_CAN_CLOCK,
-				"without BPF on the running time of its vCPUs dom0's kernel "
-				"counts time that Xen gave to guests as work");
+				"without BPF only dom0's kernel says what ran, and it counts time "
+				"that Xen gave to guests as work");
 	if (cl_irqs_new(&xen->irqs, &err) < 0)
 		snprintf(xen->irq_problem, sizeof(xen->irq_problem), "%s", err.text);
 	/* The first observation is to show all guests: a plan may be made of it. */

@@ -192,8 +192,9 @@ struct cl_books {
 	uint64_t unattributed_ns;
 	uint64_t overhead_ns; /* ticks, IPIs, idle entry and exit, where they are told apart */
 	int64_t gap_ns;       /* the parts above less busy: how well the books close */
-	bool estimated; /* main_part and far_part rest on where work was seen, not on where it ran
-			 */
+	/* main_part and far_part rest on where work was seen, not on where it ran; or all times of
+	 * work are scaled (no CL_CAN_CLOCK). */
+	bool estimated;
 	bool main_measured; /* false: main_ns is 0 and inside unattributed_ns */
 };
 
