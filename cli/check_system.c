@@ -141,7 +141,7 @@ void cli_check_journal(struct cli_check *check)
 {
 	struct cl_journal journal = { 0 };
 	struct cl_error err;
-	char text[CLI_TEXT_MAX];
+	char text[CLI_TEXT_MAX], host[CL_PATH_MAX];
 	bool held = check_lock(check);
 	int r = cli_journal(check->call->v.state_dir, &journal, &err);
 
@@ -155,7 +155,8 @@ void cli_check_journal(struct cli_check *check)
 		return;
 	}
 	snprintf(text, sizeof(text), "%u objects are set by closer on %s%s%s", journal.entry_count,
-		 journal.host, journal.confirmed ? ", confirmed" : "",
+		 cli_host_text(journal.host, host, sizeof(host)),
+		 journal.confirmed ? ", confirmed" : "",
 		 held ? ", which is running"
 		      : ": `closer undo` puts them back, `closer run` or `closer apply` goes on "
 			"from there");

@@ -184,13 +184,23 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 char *cli_change_text(const struct cl_change *change, char *buf, size_t size);
 char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *setting, char *buf,
 		       size_t size);
+/* A host's URI in a sentence: escaped, and "xen" where there is but one. */
+char *cli_host_text(const char *uri, char *buf, size_t size);
 /* "0-1,3"; "none" if empty, cut with "..." */
 char *cli_list_text(const struct cl_cpuset *set, char *buf, size_t size);
 /* "CPU 1", "CPUs 0-1,3", "no CPU" */
 char *cli_cpus_text(const struct cl_cpuset *set, char *buf, size_t size);
+/* "physical CPU 1": as the hypervisor numbers them */
+char *cli_pcpus_text(const struct cl_cpuset *set, char *buf, size_t size);
 char *cli_nodes_text(uint64_t nodes, char *buf, size_t size);
 /* ns of span as "12.3"; "-" if there is no span */
 char *cli_percent(uint64_t ns, uint64_t span_ns, char *buf, size_t size);
+/* The same of work's time: "~12.3" where that is an estimate, which cli_estimate_note explains. */
+char *cli_work_percent(const struct cl_snapshot *snap, uint64_t ns, uint64_t span_ns, char *buf,
+		       size_t size);
+/* "~" before a figure that is an estimate, else "". */
+const char *cli_estimate(const struct cl_snapshot *snap);
+void cli_estimate_note(const struct cl_snapshot *snap);
 void cli_plan_print(const struct cli_call *call, const struct cl_snapshot *snap,
 		    const struct cl_plan *plan);
 void cli_undo_print(const struct cli_call *call, const struct cl_undo_report *report);

@@ -22,6 +22,17 @@ char *cli_guest_name(const struct cl_snapshot *snap, struct cl_guest_ix guest, c
 	return buf;
 }
 
+char *cli_host_text(const char *uri, char *buf, size_t size)
+{
+	size_t len;
+
+	cl_escape(uri, buf, size);
+	len = strlen(buf);
+	if (len > 0 && buf[len - 1] == ':')
+		buf[len - 1] = '\0';
+	return buf;
+}
+
 char *cli_list_text(const struct cl_cpuset *set, char *buf, size_t size)
 {
 	size_t want = cl_cpuset_format(set, buf, size);
@@ -40,6 +51,14 @@ char *cli_cpus_text(const struct cl_cpuset *set, char *buf, size_t size)
 
 	if (n > 0)
 		cli_list_text(set, buf + head, size - (size_t)head);
+	return buf;
+}
+
+char *cli_pcpus_text(const struct cl_cpuset *set, char *buf, size_t size)
+{
+	int head = snprintf(buf, size, "physical ");
+
+	cli_cpus_text(set, buf + head, size - (size_t)head);
 	return buf;
 }
 
@@ -66,6 +85,31 @@ char *cli_percent(uint64_t ns, uint64_t span_ns, char *buf, size_t size)
 	else
 		snprintf(buf, size, "%.1f", 100.0 * (double)ns / (double)span_ns);
 	return buf;
+}
+
+const char *cli_estimate(const struct cl_snapshot *snap)
+{
+	return CL_CAN(snap, CLOCK) ? "" : "~";
+}
+
+char *cli_work_percent(const struct cl_snapshot *snap, uint64_t ns, uint64_t span_ns, char *buf,
+		       size_t size)
+{
+	char percent[32];
+
+	snprintf(buf, size, "%s%s", cli_estimate(snap),
+		 cli_percent(ns, span_ns, percent, sizeof(percent)));
+	return buf;
+}
+
+void cli_estimate_note(const struct cl_snapshot *snap)
+{
+	const char *why = cl_snapshot_str(snap, snap->why_not[CL_CAN_CLOCK]);
+	char clean[CL_PATH_MAX];
+
+	if (!CL_CAN(snap, CLOCK))
+		printf("~ is an estimate, scaled to what the hypervisor counted%s%s\n",
+		       *why ? ": " : "", cl_escape(why, clean, sizeof(clean)));
 }
 
 static const struct cl_work *find_work(const struct cl_snapshot *snap, struct cl_tid id)
@@ -134,11 +178,15 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 	case CL_ACTION_GROUP_WIDEN:
 	case CL_ACTION_GROUP_NARROW:
 	case CL_ACTION_GROUP_REMOVE:
-	case CL_ACTION_FENCE:
 		return group_text(snap, &action->object.group, buf, size);
+	case CL_ACTION_FENCE:
+		if (action->object.group.tag != CL_GROUP_NONE)
+			return group_text(snap, &action->object.group, buf, size);
+		snprintf(buf, size, "by masks");
+		return buf;
 	case CL_ACTION_CPU_PIN:
 	case CL_ACTION_CPU_RELEASE:
-		snprintf(buf, size, "vCPU %u of the privileged domain", action->object.cpu);
+		snprintf(buf, size, "vCPU %u of dom0", action->object.cpu);
 		return buf;
 	case CL_ACTION_VCPU_KEEP:
 	case CL_ACTION_VCPU_RELEASE:
@@ -197,6 +245,19 @@ char *cli_value_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 	return buf;
 }
 
+/* "physical CPUs 0-3 -> 1" */
+static void pcpus_text(const struct cl_plan *plan, const struct cl_action *action, char *buf,
+		       size_t size)
+{
+	char from[256] = "physical CPUs ?", to[256] = "?";
+
+	if (action->from.mask.v < plan->n.masks)
+		cli_pcpus_text(cl_plan_set(plan, action->from.mask), from, sizeof(from));
+	if (action->to.mask.v < plan->n.masks)
+		cli_list_text(cl_plan_set(plan, action->to.mask), to, sizeof(to));
+	snprintf(buf, size, "%s -> %s", from, to);
+}
+
 char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 		      const struct cl_action *action, char *buf, size_t size)
 {
@@ -206,6 +267,18 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 	if (cl_action_kind_releases(action->kind)) {
 		snprintf(buf, size, "%s %s", cl_action_kind_name(action->kind),
 			 cli_object_text(snap, action, object, sizeof(object)));
+		return buf;
+	}
+	if (action->kind == CL_ACTION_FENCE && action->to.mask.v < plan->n.masks) {
+		cli_cpus_text(cl_plan_set(plan, action->to.mask), to, sizeof(to));
+		snprintf(buf, size, "%s %s: all others on %s", cl_action_kind_name(action->kind),
+			 cli_object_text(snap, action, object, sizeof(object)), to);
+		return buf;
+	}
+	if (action->kind == CL_ACTION_CPU_PIN || action->kind == CL_ACTION_VCPU_KEEP) {
+		pcpus_text(plan, action, from, sizeof(from));
+		snprintf(buf, size, "%s %s: %s", cl_action_kind_name(action->kind),
+			 cli_object_text(snap, action, object, sizeof(object)), from);
 		return buf;
 	}
 	snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
@@ -228,6 +301,8 @@ char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *settin
 		snprintf(buf, size, "%lld", (long long)setting->number);
 		return buf;
 	}
+	if (kind == CL_CHANGE_VCPU)
+		return cli_pcpus_text(&setting->cpus, buf, size);
 	cli_cpus_text(&setting->cpus, cpus, sizeof(cpus));
 	if (kind == CL_CHANGE_THREAD && setting->has_path)
 		snprintf(buf, size, "%s in %s", cpus, cl_escape(setting->path, path, sizeof(path)));
@@ -254,7 +329,10 @@ char *cli_change_text(const struct cl_change *change, char *buf, size_t size)
 		snprintf(buf, size, "fence of %s", cl_escape(change->path, path, sizeof(path)));
 		break;
 	case CL_CHANGE_VCPU:
-		snprintf(buf, size, "vCPU %u of domain %u", change->vcpu, change->domid);
+		if (change->domid == 0)
+			snprintf(buf, size, "vCPU %u of dom0", change->vcpu);
+		else
+			snprintf(buf, size, "vCPU %u of domain %u", change->vcpu, change->domid);
 		break;
 	case CL_CHANGE_NIC:
 		snprintf(buf, size, "NAPI of %s", cl_escape(change->path, path, sizeof(path)));
@@ -346,6 +424,9 @@ void cli_plan_print(const struct cli_call *call, const struct cl_snapshot *snap,
 		printf("nothing to change\n");
 	else
 		printf("%u change%s\n", changes, changes == 1 ? "" : "s");
+	if (cl_plan_goes_on(plan))
+		printf("more follows once dom0's vCPUs are pinned: where guests' work belongs is known "
+		       "then\n");
 }
 
 void cli_undo_print(const struct cli_call *call, const struct cl_undo_report *report)

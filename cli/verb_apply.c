@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#define PLANS_MAX 3u /* one rests on the other; more than that is no plan */
+
 struct outcomes {
 	const struct cli_call *call;
 	const struct cl_engine *engine;
@@ -63,10 +65,12 @@ static enum cli_exit report(const struct outcomes *out, const struct cl_tick *ti
 		printf("%u done, %u failed, %u skipped\n", tick->done, tick->failed, tick->skipped);
 		fflush(stdout);
 	}
-	if (*until)
-		cli_say(call, "undone at %s unless `closer confirm` comes", until);
-	else if (tick->done == 0 && tick->failed == 0)
+	if (tick->done == 0 && tick->failed == 0)
 		cli_say(call, "there was nothing to change");
+	if (*until)
+		cli_say(call,
+			"all that closer has set is undone at %s unless `closer confirm` comes",
+			until);
 	else if (tick->done > 0)
 		cli_say(call, cl_host_simulated(call->v.host)
 				      ? "on a simulated host, which is gone now: there is nothing "
@@ -75,24 +79,36 @@ static enum cli_exit report(const struct outcomes *out, const struct cl_tick *ti
 	return tick->failed > 0 ? CLI_FAILED : CLI_OK;
 }
 
+/* When all is undone, by this --for or by an earlier one that comes first; "" if it stays. */
+static void deadline(const struct cli_call *call, char *buf, size_t size)
+{
+	struct cl_journal journal = { 0 };
+	uint64_t now_ns = cl_clock_ns();
+	struct tm tm;
+
+	buf[0] = '\0';
+	if (cli_journal(call->v.state_dir, &journal, NULL) < 0)
+		return;
+	if (journal.until_ns > now_ns) {
+		time_t at = time(NULL) + (time_t)((journal.until_ns - now_ns) / CL_NS_PER_S);
+
+		localtime_r(&at, &tm);
+		strftime(buf, size, "%Y-%m-%dT%H:%M:%S%z", &tm);
+	}
+	cl_journal_done(&journal);
+}
+
 static enum cli_exit keep(const struct outcomes *out, struct cl_engine *engine,
 			  const struct cl_tick *tick)
 {
 	const struct cli_call *call = out->call;
 	bool until = call->v.for_ns > 0 && tick->done > 0;
-	char when[64] = "";
+	char when[64];
 	struct cl_error err;
-
-	if (until) {
-		time_t at = time(NULL) + (time_t)(call->v.for_ns / CL_NS_PER_S);
-		struct tm tm;
-
-		localtime_r(&at, &tm);
-		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S%z", &tm);
-	}
 	int r = cl_engine_close(engine, until ? CL_END_KEEP_UNTIL : CL_END_KEEP,
 				until ? cl_clock_ns() + call->v.for_ns : 0, NULL, &err);
 
+	deadline(call, when, sizeof(when));
 	return r < 0 ? cli_error(call, &err) : report(out, tick, when);
 }
 
@@ -107,6 +123,28 @@ static enum cli_exit stop(const struct cli_call *call, struct cl_engine *engine,
 	if (cl_engine_close(engine, CL_END_KEEP, 0, NULL, &err) < 0)
 		cli_error(call, &err);
 	return CLI_FAILED;
+}
+
+/* A plan that others rest on is followed by them, once the host has been looked at again. */
+static int apply_all(struct outcomes *out, struct cl_engine *engine, struct cl_tick *ret_sum,
+		     struct cl_error *reterr)
+{
+	for (uint32_t n = 1;; n++) {
+		bool goes_on = cl_plan_goes_on(cl_engine_plan(engine)), ended;
+		struct cl_tick tick = { 0 };
+		int r = cl_engine_apply(engine, say, out, &tick, reterr);
+
+		ret_sum->done += tick.done;
+		ret_sum->failed += tick.failed;
+		ret_sum->skipped += tick.skipped;
+		if (r < 0 || !goes_on || n == PLANS_MAX)
+			return r;
+		r = cli_sleep(engine, out->call->v.params.interval, &ended, reterr);
+		if (r == 0)
+			r = cli_observe(engine, NULL, reterr);
+		if (r < 0)
+			return r;
+	}
 }
 
 static enum cli_exit run(const struct cli_call *call)
@@ -130,9 +168,8 @@ static enum cli_exit run(const struct cli_call *call)
 		json_decref(out.list);
 		return cli_error(call, &err);
 	}
-	enum cli_exit code = cl_engine_apply(engine, say, &out, &tick, &err) < 0
-				     ? stop(call, engine, &err)
-				     : keep(&out, engine, &tick);
+	enum cli_exit code = apply_all(&out, engine, &tick, &err) < 0 ? stop(call, engine, &err)
+								      : keep(&out, engine, &tick);
 
 	json_decref(out.list);
 	return code;
@@ -150,7 +187,8 @@ const struct cli_verb cli_verb_apply = {
 	.options = options,
 	.doc = "make the plan true, once; stays until `closer undo`",
 	.text = "Observes the host twice, an interval apart, writes what it is going to change to "
-		"the journal, changes it and prints each outcome. It asks nothing. The changes "
+		"the journal, changes it and prints each outcome. What rests on a change (work on "
+		"dom0's vCPUs being pinned) follows after another look. It asks nothing. The changes "
 		"stay until `closer undo`. The time that --for gives covers all that closer has "
 		"set by then, by an earlier or a later apply too; `closer confirm` ends it. If it "
 		"is killed before it has ended, everything is put back. Needs privilege.",

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "threads.h"
 
+#include <errno.h>
 #include <string.h>
 
 void cli_check_say(void *ctx, const char *level, const char *text)
@@ -104,14 +105,15 @@ static void check_host(struct cli_check *check)
 {
 	cli_autoengine struct cl_engine *engine = NULL;
 	struct cl_error err;
-	char text[CL_PATH_MAX + 64];
+	char text[CL_PATH_MAX + 64], host_text[CL_PATH_MAX];
 	int r = cli_open(check->call, false, NULL, &engine, &err);
 
 	check->about = "host";
 	if (r < 0) {
-		/* asked for by name and not there is an error; none to be found is only how this
-		 * machine is */
-		cli_check_say(check, check->call->v.host ? "bad" : "lost", err.text);
+		/* one that is there, or was asked for, and cannot be opened is an error; none to
+		 * be found is only how this machine is */
+		cli_check_say(check, check->call->v.host || r != -ENODEV ? "bad" : "lost",
+			      err.text);
 		return;
 	}
 	snprintf(check->host, sizeof(check->host), "%s", cl_engine_uri(engine));
@@ -122,8 +124,10 @@ static void check_host(struct cli_check *check)
 	}
 	const struct cl_snapshot *snap = cl_engine_now(engine);
 
-	snprintf(text, sizeof(text), "%s: %u guests with %u vCPUs, %u threads that work for them",
-		 check->host, snap->n.guests, snap->n.vcpus, snap->n.works);
+	snprintf(text, sizeof(text), "%s: %u guest%s with %u vCPU%s, %u threads that work for them",
+		 cli_host_text(check->host, host_text, sizeof(host_text)), snap->n.guests,
+		 snap->n.guests == 1 ? "" : "s", snap->n.vcpus, snap->n.vcpus == 1 ? "" : "s",
+		 snap->n.works);
 	cli_check_say(check, "ok", text);
 	check_cpus(check, snap, cl_engine_plan(engine));
 	check_cans(check, snap);
@@ -166,8 +170,9 @@ static void check_cgroup(struct cli_check *check)
 		return;
 	}
 	snprintf(text, sizeof(text), "version %d at %s%s%s%s", cgroup.version, cgroup.mount,
-		 cl_cgroup_moves_threads(&cgroup) ? ", single threads can be moved"
-						  : ", single threads cannot be moved",
+		 cgroup.version == 1 ? ", any thread can be moved"
+				     : ", whole processes and kernel threads can be moved, single "
+				       "threads of a process cannot",
 		 cgroup.why_not[0] ? "; no container can be made: " : "", cgroup.why_not);
 	cli_check_say(check, cgroup.why_not[0] ? "lost" : "ok", text);
 }

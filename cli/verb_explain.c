@@ -10,6 +10,7 @@ struct explain {
 	const struct cli_call *call;
 	const struct cl_snapshot *snap;
 	const struct cl_plan *plan;
+	const struct cl_state *state;
 	const struct cl_journal *journal;
 	struct cl_guest_ix guest; /* only this one, or CL_NONE */
 	int32_t tid;              /* only this one, or 0 */
@@ -62,7 +63,8 @@ static void print_runs(const struct explain *x, uint32_t i)
 	char percent[32], main_part[32], far_part[32];
 
 	printf("    runs     %s %% of a CPU",
-	       cli_percent(books->run_ns, x->plan->books.span_ns, percent, sizeof(percent)));
+	       cli_work_percent(x->snap, books->run_ns, x->plan->books.span_ns, percent,
+				sizeof(percent)));
 	if (work->cpu.v != CL_NONE)
 		printf(", last on CPU %u", work->cpu.v);
 	if (books->run_ns > 0)
@@ -145,26 +147,73 @@ static bool wanted(const struct explain *x, uint32_t i)
 	return x->guest.v == CL_NONE || work->guest.v == x->guest.v;
 }
 
+/* "physical CPUs 0-3, set by somebody else" */
+static void pins_text(const struct explain *x, struct cl_mask_ix pins, bool ours, bool foreign,
+		      char *buf, size_t size)
+{
+	char cpus[256] = "physical CPUs ?";
+
+	if (pins.v < x->snap->n.masks)
+		cli_pcpus_text(cl_snapshot_set(x->snap, pins), cpus, sizeof(cpus));
+	snprintf(buf, size, "%s%s", cpus,
+		 ours      ? ", set by closer"
+		 : foreign ? ", set by somebody else: left alone"
+			   : "");
+}
+
+static void print_vcpu(const struct explain *x, uint32_t i)
+{
+	const struct cl_vcpu *v = &x->snap->vcpus[i];
+	const struct cl_state_vcpu *state = &x->state->vcpus[i];
+	char mask[256], cpu[32] = "?", thread[32] = "", pins[320];
+
+	mask_text(x->snap, v->mask, mask, sizeof(mask));
+	if (v->cpu.v != CL_NONE)
+		snprintf(cpu, sizeof(cpu), "%u", v->cpu.v);
+	if (v->thread.tid != 0)
+		snprintf(thread, sizeof(thread), "thread %d, ", v->thread.tid);
+	printf("  vCPU %u: %slast on CPU %s, may use %s", v->index, thread, cpu, mask);
+	if (v->pcpus.v != CL_NONE) {
+		pins_text(x, v->pcpus, state->pcpus_hash != 0, state->foreign != 0, pins,
+			  sizeof(pins));
+		printf(" (%s)", pins);
+	}
+	printf("\n");
+}
+
+/* Which of dom0's vCPUs are places, and which only somewhere. */
+static void print_dom0(const struct explain *x)
+{
+	for (uint32_t c = 0; c < x->snap->n.cpus; c++) {
+		const struct cl_cpu *cpu = &x->snap->cpus[c];
+		const struct cl_state_cpu *state = &x->state->cpus[c];
+		char pins[320];
+
+		if (cpu->pins.v >= x->snap->n.masks || !cpu->online || x->tid != 0 ||
+		    x->guest.v != CL_NONE)
+			continue;
+		pins_text(x, cpu->pins, state->pins_hash != 0, state->foreign != 0, pins,
+			  sizeof(pins));
+		printf("vCPU %u of dom0 (CPU %u): may use %s%s\n", c, c, pins,
+		       cl_cpuset_count(cl_snapshot_set(x->snap, cpu->pins)) == 1
+			       ? ""
+			       : "; not pinned: where work on it runs is a guess");
+	}
+}
+
 static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 {
 	const struct cl_guest *g = &x->snap->guests[guest.v];
 	char name[CLI_NAME_MAX], uuid[CL_UUID_TEXT], nodes[64];
 
 	cl_uuid_format(&g->id, uuid);
-	printf("%s%s%s (%s): %u vCPUs, memory on node %s%s\n", cli_colour(x->call, "title"),
+	printf("%s%s%s (%s): %u vCPU%s, memory on node %s%s\n", cli_colour(x->call, "title"),
 	       cli_guest_name(x->snap, guest, name, sizeof(name)), cli_colour_off(x->call), uuid,
-	       g->vcpu_count, cli_nodes_text(g->home, nodes, sizeof(nodes)),
+	       g->vcpu_count, g->vcpu_count == 1 ? "" : "s",
+	       cli_nodes_text(g->home, nodes, sizeof(nodes)),
 	       g->described ? "" : ", not described by its monitor");
-	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++) {
-		const struct cl_vcpu *v = &x->snap->vcpus[g->vcpu_first + i];
-		char mask[256], cpu[32] = "?";
-
-		mask_text(x->snap, v->mask, mask, sizeof(mask));
-		if (v->cpu.v != CL_NONE)
-			snprintf(cpu, sizeof(cpu), "%u", v->cpu.v);
-		printf("  vCPU %u: thread %d, last on CPU %s, may use %s\n", v->index,
-		       v->thread.tid, cpu, mask);
-	}
+	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++)
+		print_vcpu(x, g->vcpu_first + i);
 }
 
 static uint32_t print_works(const struct explain *x)
@@ -204,6 +253,16 @@ static void print_irqs(const struct explain *x)
 		       cl_escape(cl_snapshot_str(x->snap, irq->name), name, sizeof(name)),
 		       cli_guest_name(x->snap, irq->guest, guest, sizeof(guest)), mask);
 	}
+}
+
+/* Threads that are nobody's work are told of here alone. */
+static void print_fence(const struct explain *x)
+{
+	char why[CL_WHY_MAX];
+
+	if (x->tid != 0 || x->guest.v != CL_NONE || x->plan->fence.code == CL_REASON_NONE)
+		return;
+	printf("fence: %s\n", cl_why_text(&x->plan->fence, why, sizeof(why)));
 }
 
 static void print_journal(const struct explain *x)
@@ -311,6 +370,7 @@ static enum cli_exit run(const struct cli_call *call)
 		.call = call,
 		.snap = cl_engine_now(engine),
 		.plan = cl_engine_plan(engine),
+		.state = cl_engine_state(engine),
 		.journal = &journal,
 		.guest = { CL_NONE },
 	};
@@ -327,7 +387,10 @@ static enum cli_exit run(const struct cli_call *call)
 		code = CLI_FAILED;
 	} else {
 		print_irqs(&x);
+		print_dom0(&x);
+		print_fence(&x);
 		print_journal(&x);
+		cli_estimate_note(x.snap);
 	}
 	if (j == 0)
 		cl_journal_done(&journal);

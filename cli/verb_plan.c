@@ -32,6 +32,7 @@ const struct cli_verb cli_verb_plan = {
 	.doc = "print what would be changed, and why",
 	.text = "Observes the host twice, an interval apart, and prints each change that closer "
 		"would make with its reason, and how many threads it would leave alone for which "
-		"reason. Changes nothing. Exits with 3 if there is something to change.",
+		"reason; says if more follows once these are made. Changes nothing. Exits with 3 if "
+		"there is something to change.",
 	.run = run,
 };

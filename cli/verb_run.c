@@ -25,6 +25,7 @@ struct loop {
 	uint64_t ticks, done, failed;
 	uint64_t advised; /* hash of the advice that was given last: the same is not repeated */
 	uint32_t foreign; /* threads that are somebody's, as said last */
+	uint32_t foreign_vcpus;
 	char said[CL_ERROR_MAX]; /* the last error, likewise */
 };
 
@@ -113,6 +114,22 @@ static void say_foreign(struct loop *loop)
 	loop->foreign = n;
 }
 
+static void say_foreign_vcpus(struct loop *loop)
+{
+	const struct cl_state *state = cl_engine_state(loop->engine);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < state->n.cpus; i++)
+		n += state->cpus[i].foreign != 0;
+	for (uint32_t i = 0; i < state->n.vcpus; i++)
+		n += state->vcpus[i].foreign != 0;
+	if (n != loop->foreign_vcpus && n > 0)
+		cli_say(loop->call,
+			"%u vCPU%s set by somebody else %s left alone; `closer explain` names %s",
+			n, n == 1 ? "" : "s", n == 1 ? "is" : "are", n == 1 ? "it" : "them");
+	loop->foreign_vcpus = n;
+}
+
 static void say_supervisor(const struct loop *loop, const struct cl_tick *tick)
 {
 	if (tick->supervisor_restarted)
@@ -145,6 +162,7 @@ static int one_tick(struct loop *loop, struct cl_error *reterr)
 		return r;
 	loop->ticks++;
 	say_foreign(loop);
+	say_foreign_vcpus(loop);
 	return act(loop, reterr);
 }
 
@@ -263,7 +281,7 @@ static enum cli_exit run(const struct cli_call *call)
 	if (call->v.for_ns > 0)
 		loop.end_ns = cl_engine_clock_ns(loop.engine) + call->v.for_ns;
 	loop.simulated = cl_engine_host(loop.engine)->ops->simulated;
-	cl_escape(cl_engine_uri(loop.engine), host, sizeof(host));
+	cli_host_text(cl_engine_uri(loop.engine), host, sizeof(host));
 	cl_time_text(call->v.params.interval, interval, sizeof(interval));
 	switch (loop.mode) {
 	case ENFORCE:

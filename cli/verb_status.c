@@ -38,7 +38,7 @@ static void guest_cpu(const struct cli_column *column, const struct cli_row *row
 static void host_cpu(const struct cli_column *column, const struct cli_row *row, char *buf,
 		     size_t size)
 {
-	cli_percent(books_at(row)->host_ns, span_at(row), buf, size);
+	cli_work_percent(row->snap, books_at(row)->host_ns, span_at(row), buf, size);
 }
 
 static void kind_cpu(const struct cli_column *column, const struct cli_row *row, char *buf,
@@ -47,17 +47,20 @@ static void kind_cpu(const struct cli_column *column, const struct cli_row *row,
 	uint64_t ns = books_at(row)->kind_ns[column->number];
 
 	if (ns > 0)
-		cli_percent(ns, span_at(row), buf, size);
+		cli_work_percent(row->snap, ns, span_at(row), buf, size);
 }
 
 static void share_cell(uint64_t part, const struct cli_row *row, char *buf, size_t size)
 {
 	uint64_t whole = books_at(row)->host_ns;
+	char share[32];
 
 	if (whole == 0 || span_at(row) == 0)
 		snprintf(buf, size, "-");
 	else
-		cl_share_text((uint64_t)(cl_share(part, whole) * (double)CL_PPM), buf, size);
+		snprintf(buf, size, "%s%s", cli_estimate(row->snap),
+			 cl_share_text((uint64_t)(cl_share(part, whole) * (double)CL_PPM), share,
+				       sizeof(share)));
 }
 
 static void main_share(const struct cli_column *column, const struct cli_row *row, char *buf,
@@ -137,7 +140,8 @@ static void work_kind(const struct cli_column *column, const struct cli_row *row
 static void work_cpu(const struct cli_column *column, const struct cli_row *row, char *buf,
 		     size_t size)
 {
-	cli_percent(row->plan->work_books[row->at].run_ns, row->plan->books.span_ns, buf, size);
+	cli_work_percent(row->snap, row->plan->work_books[row->at].run_ns, row->plan->books.span_ns,
+			 buf, size);
 }
 
 static void work_where(const struct cli_column *column, const struct cli_row *row, char *buf,
@@ -188,6 +192,15 @@ static void print_total(const char *what, uint64_t ns, uint64_t span_ns, const c
 	printf("%-18s %8s %%%s%s\n", what, percent, *note ? "  " : "", note);
 }
 
+static void print_work_total(const struct cl_snapshot *snap, const char *what, uint64_t ns,
+			     uint64_t span_ns, const char *note)
+{
+	char percent[32];
+
+	cli_work_percent(snap, ns, span_ns, percent, sizeof(percent));
+	printf("%-18s %8s %%  %s\n", what, percent, note);
+}
+
 static void print_totals(const struct cl_snapshot *snap, const struct cl_plan *plan)
 {
 	const struct cl_books *b = &plan->books;
@@ -206,16 +219,20 @@ static void print_totals(const struct cl_snapshot *snap, const struct cl_plan *p
 	print_total("guests", b->guest_ns, b->span_ns,
 		    snap->guests_outside ? "in their vCPUs, outside of what is counted below"
 					 : "in their vCPUs");
-	print_total("guests' host work", b->host_ns, b->span_ns, main_part);
+	print_work_total(snap, "guests' host work", b->host_ns, b->span_ns, main_part);
 	print_total("main container", b->main_measured ? b->main_ns : CL_UNKNOWN, b->span_ns,
 		    tasks);
 	if (b->overhead_ns > 0)
 		print_total("overhead", b->overhead_ns, b->span_ns,
 			    "ticks, IPIs, idle entry and exit: nobody's");
-	print_total("unattributed", b->unattributed_ns, b->span_ns,
-		    "not shown to be anybody's of these");
-	print_total("busy in all", b->busy_ns, b->span_ns, "by the kernel's own count");
+	print_work_total(snap, "unattributed", b->unattributed_ns, b->span_ns,
+			 "not shown to be anybody's of these");
+	print_total("busy in all", b->busy_ns, b->span_ns,
+		    snap->guests_outside
+			    ? "the time of this domain's vCPUs, as the hypervisor counts it"
+			    : "by the kernel's own count");
 	printf("%-18s %8.1f %%  the parts above less that count\n", "gap", gap);
+	cli_estimate_note(snap);
 }
 
 static void print_status(const struct cli_call *call, const char *uri,
@@ -223,11 +240,14 @@ static void print_status(const struct cli_call *call, const char *uri,
 {
 	char span[32], host[CL_PATH_MAX];
 
-	printf("%s over %s\n\n", cl_escape(uri, host, sizeof(host)),
+	printf("%s over %s\n\n", cli_host_text(uri, host, sizeof(host)),
 	       cl_time_text(plan->books.span_ns, span, sizeof(span)));
-	cli_table(call, guest_columns, (uint32_t)CL_COUNT(guest_columns), snap, plan,
-		  snap->n.guests);
-	if (call->v.works) {
+	if (snap->n.guests > 0)
+		cli_table(call, guest_columns, (uint32_t)CL_COUNT(guest_columns), snap, plan,
+			  snap->n.guests);
+	else
+		printf("no guests\n");
+	if (call->v.works && snap->n.works > 0) {
 		printf("\n");
 		cli_table(call, work_columns, (uint32_t)CL_COUNT(work_columns), snap, plan,
 			  snap->n.works);
@@ -292,6 +312,7 @@ const struct cli_verb cli_verb_status = {
 		"ran outside them on its behalf (by kind of work), the share of that on the main "
 		"container's CPUs, the share on nodes that do not hold its memory, and its home "
 		"nodes. Then the main container, what could be attributed to nobody, and the total "
-		"that the kernel counted. 100 % is one CPU.",
+		"that the kernel counted, or under Xen what Xen counted for this domain. 100 % is "
+		"one CPU.",
 	.run = run,
 };

@@ -4,7 +4,8 @@
  *
  * Each work's time is the difference of its own counter. Where it ran comes from its runs, where
  * the host has them; else from its mask, where that answers the question; else from the CPU that it
- * was seen on last, and the books are marked as estimated.
+ * was seen on last, and the books are marked as estimated. So they are where the host has no true
+ * clock and scales what its kernel says.
  */
 #include "tick.h"
 #include "state_order.h"
@@ -277,6 +278,7 @@ void account(struct tick *tick)
 	if (!tick->prev)
 		return;
 	books->span_ns = now->taken_ns - tick->prev->taken_ns;
+	books->estimated = !CL_CAN(now, CLOCK);
 	account_cpus(tick);
 	account_works(tick);
 	account_irqs(tick);

@@ -94,6 +94,11 @@ static void carry_vcpus(struct tick *tick)
 			next->cpu = CL_NONE;
 			next->newborn = 1;
 		}
+		if (next->domid != now->guests[vcpu->guest.v].domid) {
+			next->domid = now->guests[vcpu->guest.v].domid;
+			next->foreign = 0;
+			next->pcpus_hash = 0;
+		}
 		for (; prev && prev_at < prev->n.vcpus; prev_at++) {
 			const struct cl_vcpu *v = &prev->vcpus[prev_at];
 

@@ -131,6 +131,7 @@ void cl_decide(const struct cl_snapshot *prev, const struct cl_snapshot *now,
 	resolve_cpus(&tick);
 	account(&tick);
 	carry(&tick);
+	pins(&tick);
 	place(&tick);
 	sort_actions(ret_plan->actions, ret_plan->n.actions);
 }

@@ -129,6 +129,16 @@ static uint32_t group_lower_bound(const struct cl_snapshot *snap, const char *pa
 	return low;
 }
 
+struct cl_group_ix group_root(const struct cl_snapshot *snap)
+{
+	uint32_t i = group_lower_bound(snap, ROOT_PATH);
+
+	if (i == snap->n.groups || !snap->groups[i].ours ||
+	    strcmp(cl_snapshot_str(snap, snap->groups[i].path), ROOT_PATH) != 0)
+		i = CL_NONE;
+	return (struct cl_group_ix){ i };
+}
+
 static bool is_there(const struct cl_snapshot *snap, const struct cl_group_ref *ref)
 {
 	char prefix[ROOT_LEN + 1 + CL_UUID_TEXT];

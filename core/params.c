@@ -293,5 +293,6 @@ const char *cl_param_nearest(const char *name)
 			best = cl_param_infos[i].name;
 		}
 	}
-	return least <= 4 ? best : NULL;
+	/* further than a third of it, and one, is no misspelling */
+	return least <= strlen(name) / 3 + 1 && least < strlen(best) ? best : NULL;
 }

@@ -25,6 +25,13 @@ static bool is_default(const struct cl_snapshot *now, struct cl_mask_ix mask,
 	return cl_cpuset_subset(cl_snapshot_set(now, all), cl_snapshot_set(now, mask));
 }
 
+/* What a fence of masks gave to all is inherited by whatever these start. */
+static bool is_fenced(const struct tick *tick, struct cl_mask_ix mask)
+{
+	return tick->state->fenced &&
+	       cl_cpuset_equal(cl_snapshot_set(tick->now, mask), &tick->plan->main_cpus);
+}
+
 static bool was_given(const struct cl_state_guest *guest, uint64_t hash)
 {
 	for (uint32_t i = 0; i < 4; i++)
@@ -57,7 +64,7 @@ static bool may_change(struct tick *tick, const struct cl_work *work, struct cl_
 		state->mask_hash = hash;
 		return true;
 	}
-	if (is_default(now, work->mask, work->group)) {
+	if (is_default(now, work->mask, work->group) || is_fenced(tick, work->mask)) {
 		state->foreign = 0;
 		state->mask_hash = 0;
 		return true;
@@ -114,7 +121,7 @@ static void place_thread(struct tick *tick, const struct guest_view *view,
 	const struct cl_snapshot *now = tick->now;
 	bool first = state->moved_ns == 0 && state->mask_hash == 0;
 
-	if (group->tag != CL_GROUP_NONE)
+	if (group->tag != CL_GROUP_NONE && group->tag != CL_GROUP_SEEN)
 		group_need(tick, view, group);
 	struct cl_action *a = cl_plan_add(tick->plan, CL_ACTION_THREAD_PLACE);
 
@@ -177,6 +184,61 @@ static bool stay_in_group(const struct cl_snapshot *now, const struct guest_view
 	return !cl_cpuset_empty(&target->set);
 }
 
+static uint32_t top_group(const struct cl_snapshot *now)
+{
+	for (uint32_t i = 0; i < now->n.groups; i++)
+		if (strcmp(cl_snapshot_str(now, now->groups[i].path), "/") == 0)
+			return i;
+	return CL_NONE;
+}
+
+/*
+ * What only waits is no work. Born of work it has that one's mask and container: it goes back to
+ * the top group, which is where the containers' work comes from, and to all of its CPUs. In a group
+ * of others it stays.
+ */
+static void give_back(struct tick *tick, const struct guest_view *view, uint32_t i)
+{
+	const struct cl_snapshot *now = tick->now;
+	const struct cl_work *work = &now->works[i];
+	struct cl_state_work *state = &tick->state->works[i];
+	struct cl_verdict *verdict = &tick->plan->verdicts[i];
+	struct cl_group_ref group = { .tag = CL_GROUP_NONE, .seen = { CL_NONE } };
+	struct target target = { .follow = CL_FOLLOW_NONE,
+				 .cpu = CL_NONE,
+				 .why = { .code = CL_REASON_WAITS } };
+	struct cl_mask_ix all = now->allowed;
+
+	if (group_ours(now, work->group)) {
+		group.tag = CL_GROUP_SEEN;
+		group.seen.v = top_group(now);
+		if (group.seen.v == CL_NONE) {
+			verdict->left = left(CL_REASON_CANNOT, 0);
+			return;
+		}
+	}
+	uint32_t in = group.tag == CL_GROUP_SEEN ? group.seen.v : work->group.v;
+
+	if (in != CL_NONE && now->groups[in].cpus.v != CL_NONE)
+		all = now->groups[in].cpus;
+	target.set = *cl_snapshot_set(now, all);
+	/* A fence of masks leaves the group its CPUs, and every other process in it the main ones.
+	 */
+	if (tick->state->fenced && cl_cpuset_meets(&target.set, &tick->plan->main_cpus))
+		cl_cpuset_and(&target.set, &tick->plan->main_cpus);
+	verdict->placed = target.why;
+	verdict->target = cl_plan_mask(tick->plan, &target.set);
+	if (!may_change(tick, work, state, &tick->state->guests[work->guest.v]))
+		verdict->left = left(CL_REASON_FOREIGN, 0);
+	else if (group.tag == CL_GROUP_NONE &&
+		 cl_cpuset_equal(cl_snapshot_set(now, work->mask), &target.set))
+		verdict->left = left(CL_REASON_IN_PLACE, 0);
+	else if (state->retry_ns > now->taken_ns)
+		verdict->left = left(CL_REASON_BACKOFF, state->refused);
+	else
+		place_thread(tick, view, work, state, &target, &group);
+}
+
 static void place_work(struct tick *tick, const struct guest_view *view, uint32_t i)
 {
 	const struct cl_snapshot *now = tick->now;
@@ -195,6 +257,10 @@ static void place_work(struct tick *tick, const struct guest_view *view, uint32_
 	}
 	if (work->bound) {
 		verdict->left = left(CL_REASON_BOUND, 0);
+		return;
+	}
+	if (work->kind == CL_WORK_WAITER) {
+		give_back(tick, view, i);
 		return;
 	}
 	target_work(tick, view, work, state, &target);
@@ -310,7 +376,7 @@ static void place_irq(struct tick *tick, uint32_t i)
 	    cl_cpuset_empty(&tick->plan->secondary_cpus))
 		return;
 	view_guest(tick, irq->guest, &view);
-	target_irq(tick, &view, &target);
+	target_irq(tick, &view, irq->queue_vcpu, &target);
 	if (!irq_may_change(tick, irq, state) || state->retry_ns > now->taken_ns ||
 	    cl_cpuset_equal(cl_snapshot_set(now, irq->mask), &target.set) ||
 	    (state->moved_ns != 0 && now->taken_ns - state->moved_ns < tick->params->hold))
@@ -329,14 +395,46 @@ static void place_irq(struct tick *tick, uint32_t i)
 	a->first = state->moved_ns == 0;
 }
 
+/*
+ * Threads of a device's NAPI are born by the switch: placed at the next tick. 0 is the kernel's
+ * default, and ours to change; nobody's devices are left.
+ */
+static void thread_nics(struct tick *tick)
+{
+	const struct cl_snapshot *now = tick->now;
+
+	for (uint32_t i = 0; i < now->n.nics; i++) {
+		const struct cl_nic *nic = &now->nics[i];
+
+		if (nic->guest.v == CL_NONE || nic->threaded != 0 ||
+		    tick->state->guests[nic->guest.v].nics.retry_ns > now->taken_ns)
+			continue;
+		struct cl_action *a = cl_plan_add(tick->plan, CL_ACTION_NAPI_THREAD);
+
+		if (!a)
+			return;
+		a->object.nic.v = i;
+		a->object.guest = nic->guest;
+		a->from.tag = a->to.tag = CL_VALUE_INT;
+		a->to.number = 1;
+		a->why.code = CL_REASON_THREADED;
+		a->possible = CL_CAN(now, NAPI_THREAD);
+	}
+}
+
 void place(struct tick *tick)
 {
 	const struct cl_snapshot *now = tick->now;
 	struct cl_verdict nothing = { .target = { CL_NONE } };
 	struct guest_view view;
 
+	/* Which node and core each CPU is on is only true once its vCPU stays. */
+	if (tick->pins > 0)
+		nothing.left = left(CL_REASON_PINS_FIRST, tick->pins);
 	for (uint32_t i = 0; i < now->n.works; i++)
 		tick->plan->verdicts[i] = nothing;
+	if (tick->pins > 0)
+		return;
 	for (uint32_t g = 0; g < now->n.guests; g++) {
 		view_guest(tick, (struct cl_guest_ix){ g }, &view);
 		for (uint32_t i = 0; i < view.guest->vcpu_count; i++)
@@ -347,6 +445,9 @@ void place(struct tick *tick)
 	if (tick->params->irqs)
 		for (uint32_t i = 0; i < now->n.irqs; i++)
 			place_irq(tick, i);
+	if (tick->params->napi_threads)
+		thread_nics(tick);
 	if (tick->params->containers && CL_CAN(now, GROUP))
 		groups_keep(tick);
+	fence(tick);
 }

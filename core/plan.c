@@ -123,6 +123,7 @@ void cl_plan_reset(struct cl_plan *plan)
 	memset(plan->mask_slots, 0, plan->mask_slot_count * sizeof(uint32_t));
 	cl_cpuset_zero(&plan->main_cpus);
 	cl_cpuset_zero(&plan->secondary_cpus);
+	memset(&plan->fence, 0, sizeof(plan->fence));
 }
 
 struct cl_action *cl_plan_add(struct cl_plan *plan, enum cl_action_kind kind)
@@ -169,4 +170,13 @@ uint32_t cl_plan_changes(const struct cl_plan *plan)
 	for (uint32_t i = 0; i < plan->n.actions; i++)
 		n += plan->actions[i].possible && !cl_action_kind_releases(plan->actions[i].kind);
 	return n;
+}
+
+/* What was held back for CL_REASON_PINS_FIRST. */
+bool cl_plan_goes_on(const struct cl_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n.actions; i++)
+		if (plan->actions[i].kind == CL_ACTION_CPU_PIN && plan->actions[i].possible)
+			return true;
+	return false;
 }

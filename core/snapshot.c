@@ -195,8 +195,8 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	}
 #define DEFAULT_irqs                                                                               \
 	{                                                                                          \
-		.guest = { CL_NONE }, .mask = { CL_NONE }, .count = CL_UNKNOWN,                    \
-		.cpu = { CL_NONE }, .cpu_ns = CL_UNKNOWN                                           \
+		.guest = { CL_NONE }, .queue_vcpu = CL_NONE, .mask = { CL_NONE },                  \
+		.count = CL_UNKNOWN, .cpu = { CL_NONE }, .cpu_ns = CL_UNKNOWN                      \
 	}
 #define DEFAULT_pools                                                                              \
 	{                                                                                          \

@@ -152,6 +152,63 @@ bool cl_state_own_irq(struct cl_state *state, uint32_t number, uint64_t mask_has
 	return true;
 }
 
+bool cl_state_own_cpu(struct cl_state *state, uint32_t cpu, uint64_t mask_hash)
+{
+	if (cpu >= state->cap.cpus)
+		return false;
+	for (; state->n.cpus <= cpu; state->n.cpus++)
+		memset(&state->cpus[state->n.cpus], 0, sizeof(state->cpus[0]));
+	state->cpus[cpu].pins_hash = mask_hash;
+	state->cpus[cpu].foreign = mask_hash == 0;
+	return true;
+}
+
+/* The first entry that is not before the key. */
+static uint32_t vcpu_lower_bound(const struct cl_state *state, const struct cl_uuid *guest,
+				 uint32_t index)
+{
+	uint32_t low = 0, high = state->n.vcpus;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		int order = cl_uuid_compare(&state->vcpus[mid].guest, guest);
+
+		if (order < 0 || (order == 0 && state->vcpus[mid].index < index))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+bool cl_state_own_vcpu(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
+		       uint32_t index, uint64_t mask_hash)
+{
+	uint32_t i = vcpu_lower_bound(state, guest, index);
+	struct cl_state_vcpu *v = &state->vcpus[i];
+
+	if (i == state->n.vcpus || v->index != index || cl_uuid_compare(&v->guest, guest) != 0) {
+		if (state->n.vcpus == state->cap.vcpus)
+			return false;
+		memmove(v + 1, v, (state->n.vcpus - i) * sizeof(*v));
+		state->n.vcpus++;
+		memset(v, 0, sizeof(*v));
+		v->guest = *guest;
+		v->index = index;
+		v->cpu = CL_NONE;
+	}
+	v->domid = domid;
+	v->pcpus_hash = mask_hash;
+	v->foreign = mask_hash == 0;
+	return true;
+}
+
+bool cl_state_own_fence(struct cl_state *state)
+{
+	state->fenced = 1;
+	return true;
+}
+
 bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread)
 {
 	for (uint32_t i = 0; i < state->n.works; i++) {
@@ -295,7 +352,7 @@ static void keep_outcome(struct cl_state *state, const struct cl_params *params,
 	if (code == 0)
 		vcpu->pcpus_hash = plan->masks[action->to.mask.v].hash;
 	else if (code == ESTALE)
-		vcpu->pcpus_hash = 0;
+		vcpu->foreign = 1; /* changed just then: he has the last word */
 }
 
 static void irq_outcome(struct cl_state *state, const struct cl_params *params,
@@ -349,6 +406,8 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
 		break;
 	case CL_ACTION_FENCE:
 		back_off(&state->fence, params, code, now_ns);
+		if (code == 0 || code == ESTALE)
+			state->fenced = 1;
 		break;
 	case CL_ACTION_NAPI_THREAD:
 		if (action->object.guest.v < state->n.guests)

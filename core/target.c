@@ -95,15 +95,15 @@ void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_
 
 /* The vCPU that the work is placed by, and which evidence says so; CL_NONE: none has run. */
 static uint32_t evidence(const struct tick *tick, const struct guest_view *view,
-			 const struct cl_work *work, enum cl_reason *ret_reason)
+			 uint32_t queue_vcpu, enum cl_reason *ret_reason)
 {
 	const struct cl_guest *guest = view->guest;
 
-	if (work->queue_vcpu != CL_NONE) {
+	if (queue_vcpu != CL_NONE) {
 		for (uint32_t i = 0; i < guest->vcpu_count; i++) {
 			uint32_t v = guest->vcpu_first + i;
 
-			if (tick->now->vcpus[v].index == work->queue_vcpu &&
+			if (tick->now->vcpus[v].index == queue_vcpu &&
 			    tick->state->vcpus[v].cpu != CL_NONE) {
 				*ret_reason = CL_REASON_BESIDE_QUEUE_VCPU;
 				return v;
@@ -238,6 +238,32 @@ static void target_management(const struct tick *tick, const struct guest_view *
 	ret_target->why = why3(CL_REASON_HOME_MANAGEMENT, now->cpus[best].node.v, best, 0);
 }
 
+/*
+ * Where a guest spans nodes: what is left of its home and CPUs on the nodes that this vCPU may run
+ * on. The guest was divided, and so is the work of its queues.
+ */
+static void narrow_to_vcpu(const struct tick *tick, uint32_t v, struct guest_view *view)
+{
+	const struct cl_snapshot *now = tick->now;
+	struct cl_cpuset part;
+	uint64_t nodes = 0;
+
+	if (!view->spans || now->vcpus[v].mask.v == CL_NONE)
+		return;
+	const struct cl_cpuset *mask = cl_snapshot_set(now, now->vcpus[v].mask);
+
+	for (uint32_t c = cl_cpuset_next(mask, 0); c != CL_NONE && c < now->n.cpus;
+	     c = cl_cpuset_next(mask, c + 1))
+		if (now->cpus[c].node.v != CL_NONE)
+			nodes |= UINT64_C(1) << now->cpus[c].node.v;
+	node_cpus(now, nodes, &part);
+	cl_cpuset_and(&part, &view->home);
+	if (cl_cpuset_empty(&part))
+		return;
+	view->home = part;
+	cl_cpuset_and(&view->cpus, &part);
+}
+
 static void target_set(const struct tick *tick, const struct guest_view *view,
 		       const struct cl_work *work, const struct cl_state_work *state, uint32_t v,
 		       struct target *ret_target)
@@ -254,11 +280,15 @@ static void target_set(const struct tick *tick, const struct guest_view *view,
 			       cl_cpuset_count(&ret_target->set), vcpu->residency);
 }
 
-void target_work(const struct tick *tick, const struct guest_view *view, const struct cl_work *work,
-		 struct cl_state_work *state, struct target *ret_target)
+void target_work(const struct tick *tick, const struct guest_view *whole,
+		 const struct cl_work *work, struct cl_state_work *state, struct target *ret_target)
 {
+	struct guest_view part = *whole, *view = &part;
 	enum cl_reason reason;
-	uint32_t v = evidence(tick, view, work, &reason);
+	uint32_t v = evidence(tick, view, work->queue_vcpu, &reason);
+
+	if (v != CL_NONE && reason == CL_REASON_BESIDE_QUEUE_VCPU)
+		narrow_to_vcpu(tick, v, view);
 	uint32_t home_count = cl_cpuset_count(&view->home);
 
 	*ret_target = (struct target){ .set = view->home,
@@ -312,24 +342,29 @@ void target_work(const struct tick *tick, const struct guest_view *view, const s
 	state->target_cpu = ret_target->cpu;
 }
 
-void target_irq(const struct tick *tick, const struct guest_view *view, struct target *ret_target)
+void target_irq(const struct tick *tick, const struct guest_view *whole, uint32_t queue_vcpu,
+		struct target *ret_target)
 {
+	struct guest_view part = *whole, *view = &part;
+	enum cl_reason reason;
+	uint32_t v = evidence(tick, view, queue_vcpu, &reason);
+
+	if (v != CL_NONE && reason == CL_REASON_BESIDE_QUEUE_VCPU)
+		narrow_to_vcpu(tick, v, view);
 	*ret_target = (struct target){ .set = view->home,
 				       .follow = CL_FOLLOW_HOME,
 				       .cpu = CL_NONE,
 				       .why = why3(CL_REASON_OFF_MAIN, 0,
 						   cl_cpuset_count(&view->home), 0) };
-	if (view->busiest.v == CL_NONE)
+	if (v == CL_NONE)
 		return;
-	const struct cl_state_vcpu *vcpu = &tick->state->vcpus[view->busiest.v];
+	const struct cl_state_vcpu *vcpu = &tick->state->vcpus[v];
 
 	ret_target->why = why3(CL_REASON_HOME, 0, cl_cpuset_count(&view->home), vcpu->residency);
 	if (vcpu->residency >= tick->params->follow_cpu && vcpu->cpu != CL_NONE) {
 		ret_target->follow = CL_FOLLOW_CPU;
 		target_cpu(tick, view, vcpu->cpu,
-			   why3(CL_REASON_BESIDE_BUSIEST_VCPU,
-				tick->now->vcpus[view->busiest.v].index, vcpu->cpu,
-				vcpu->residency),
+			   why3(reason, tick->now->vcpus[v].index, vcpu->cpu, vcpu->residency),
 			   ret_target);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tick: what the parts of one decision share. account -> carry (state) -> target -> place, in that
- * order.
+ * tick: what the parts of one decision share. account -> carry (state) -> pins -> target -> place,
+ * in that order.
  */
 #ifndef CLOSER_CORE_TICK_H
 #define CLOSER_CORE_TICK_H
@@ -15,6 +15,7 @@ struct tick {
 	struct cl_state *state;
 	struct cl_plan *plan;
 	uint32_t moves;    /* of params->moves, spent so far */
+	uint32_t pins;     /* vCPUs of the privileged domain that this plan moves */
 	bool root_planned; /* the plan creates /closer */
 };
 
@@ -45,11 +46,16 @@ uint64_t share_ppm(uint64_t part, uint64_t whole);
  */
 void carry(struct tick *tick);
 
+/* pins.c: domains' vCPUs on physical CPUs. */
+void pins(struct tick *tick);
+
 /* target.c */
 void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_view *ret_view);
-void target_work(const struct tick *tick, const struct guest_view *view, const struct cl_work *work,
-		 struct cl_state_work *state, struct target *ret_target);
-void target_irq(const struct tick *tick, const struct guest_view *view, struct target *ret_target);
+void target_work(const struct tick *tick, const struct guest_view *whole,
+		 const struct cl_work *work, struct cl_state_work *state,
+		 struct target *ret_target);
+void target_irq(const struct tick *tick, const struct guest_view *whole, uint32_t queue_vcpu,
+		struct target *ret_target);
 /* The CPU of `among` nearest to cpu: itself, an SMT sibling, its node, then by distance; CL_NONE if
  * among is empty. */
 uint32_t nearest_cpu(const struct cl_snapshot *snap, uint32_t cpu, const struct cl_cpuset *among,
@@ -65,6 +71,11 @@ bool group_is(const struct cl_snapshot *snap, struct cl_group_ix group,
 void group_need(struct tick *tick, const struct guest_view *view, const struct cl_group_ref *ref);
 /* Containers whose CPUs are others than they should be, and those whose guest is gone. */
 void groups_keep(struct tick *tick);
+
+/* fence.c: all others are kept off the secondary CPUs */
+void fence(struct tick *tick);
+/* Of the snapshot, or CL_NONE. */
+struct cl_group_ix group_root(const struct cl_snapshot *snap);
 
 /* place.c: verdicts and actions */
 void place(struct tick *tick);

@@ -17,11 +17,12 @@ struct job { /* one plan under way */
 	uint32_t n;       /* actions */
 	enum fate *fates; /* by action */
 	uint32_t *at;     /* by action: which of the changes */
+	uint32_t *along;  /* by action: how many changes behind that one go along with it */
 	struct cl_change *changes;
 	enum cl_reason *why;
 	uint32_t *ids;
-	bool *failed;   /* by change: what follows on it is skipped */
-	uint32_t count; /* changes */
+	bool *failed;         /* by change: what follows on it is skipped */
+	uint32_t count, room; /* changes */
 	void (*say)(void *ctx, const struct cl_action *action, int code, const char *text);
 	void *ctx;
 };
@@ -49,42 +50,106 @@ static void check_process(struct cl_change *c)
 		c->process = 0;
 }
 
+/* Room for one more change: an action has one, and some have others that go along. */
+static int make_room(struct job *job)
+{
+	uint32_t room = job->room ? job->room * 2 : job->n + 1;
+
+	if (job->count < job->room)
+		return 0;
+#define GROW(member)                                                                               \
+	do {                                                                                       \
+		void *more_ = realloc(job->member, room * sizeof(*job->member));                   \
+		if (!more_)                                                                        \
+			return -ENOMEM;                                                            \
+		job->member = more_;                                                               \
+	} while (0)
+	GROW(changes);
+	GROW(why);
+	GROW(ids);
+	GROW(failed);
+#undef GROW
+	memset(job->failed + job->room, 0, (room - job->room) * sizeof(*job->failed));
+	job->room = room;
+	return 0;
+}
+
 static int start_job(struct job *job)
 {
 	uint32_t n = job->n;
 
 	job->fates = calloc(n, sizeof(*job->fates));
 	job->at = calloc(n, sizeof(*job->at));
-	job->changes = calloc(n, sizeof(*job->changes));
-	job->why = calloc(n, sizeof(*job->why));
-	job->ids = calloc(n, sizeof(*job->ids));
-	job->failed = calloc(n, sizeof(*job->failed));
-	return job->fates && job->at && job->changes && job->why && job->ids && job->failed
-		       ? 0
-		       : -ENOMEM;
+	job->along = calloc(n, sizeof(*job->along));
+	return job->fates && job->at && job->along ? make_room(job) : -ENOMEM;
 }
 
 static void end_job(struct job *job)
 {
 	free(job->fates);
 	free(job->at);
+	free(job->along);
 	free(job->changes);
 	free(job->why);
 	free(job->ids);
 	free(job->failed);
 }
 
-static void expand_all(struct job *job)
+/* Work of a guest is placed, and not somebody else's thread, unless somebody has set it. */
+static bool is_placed(const struct cl_engine *e, struct cl_tid thread)
+{
+	const struct cl_snapshot *now = cl_engine_now(e);
+
+	for (uint32_t i = 0; i < now->n.works && now->works[i].guest.v != CL_NONE; i++) {
+		const struct cl_work *w = &now->works[i];
+
+		if (w->thread.tid == thread.tid && w->thread.start == thread.start)
+			return e->plan->verdicts[i].left.code != CL_REASON_FOREIGN;
+	}
+	return false;
+}
+
+static int add_along(void *ctx, const struct cl_change *along)
+{
+	struct job *job = ctx;
+
+	if (!cl_change_sound(along) || is_placed(job->engine, along->thread))
+		return 0;
+	int r = make_room(job);
+
+	if (r < 0)
+		return r;
+	job->changes[job->count] = *along;
+	job->why[job->count++] = CL_REASON_FENCE;
+	return 0;
+}
+
+static int expand_along(struct job *job, uint32_t i, struct cl_error *reterr)
+{
+	const struct cl_engine *e = job->engine;
+	struct cl_change c = job->changes[job->at[i]]; /* a copy: the array may move */
+	int r = 0;
+
+	if (e->host->ops->along)
+		r = e->host->ops->along(e->host, &c, add_along, job, reterr);
+	job->along[i] = job->count - job->at[i] - 1;
+	return r;
+}
+
+static int expand_all(struct job *job, struct cl_error *reterr)
 {
 	const struct cl_engine *e = job->engine;
 	const struct cl_snapshot *now = cl_engine_now(e);
 
 	for (uint32_t i = 0; i < job->n; i++) {
 		const struct cl_action *action = &e->plan->actions[i];
-		struct cl_change *c = &job->changes[job->count];
 
 		if (!action->possible)
 			continue;
+		if (make_room(job) < 0)
+			return cl_fail(reterr, ENOMEM, "expanding a plan: no memory");
+		struct cl_change *c = &job->changes[job->count];
+
 		switch (cl_expand(now, e->plan, action, c)) {
 		case CL_EXPANDED_DROP:
 			job->fates[i] = FATE_DROP;
@@ -102,7 +167,12 @@ static void expand_all(struct job *job)
 			continue;
 		job->at[i] = job->count;
 		job->why[job->count++] = action->why.code;
+		int r = expand_along(job, i, reterr);
+
+		if (r < 0)
+			return r;
 	}
+	return 0;
 }
 
 /* Is path the same as group, or below it? */
@@ -128,7 +198,8 @@ static bool rests_on_failed(const struct job *job, uint32_t at)
 		if (!job->failed[i])
 			continue;
 		if (before->kind == CL_CHANGE_GROUP && before->to.present) {
-			if (c->kind == CL_CHANGE_GROUP && within(c->path, before->path))
+			if ((c->kind == CL_CHANGE_GROUP || c->kind == CL_CHANGE_FENCE) &&
+			    within(c->path, before->path))
 				return true;
 			if (c->kind == CL_CHANGE_THREAD && c->to.has_path &&
 			    within(c->to.path, before->path))
@@ -257,6 +328,27 @@ static void written(const struct job *job, uint32_t at, int code)
 		(void)cl_journal_outcome(job->engine->writer, job->ids[at], code);
 }
 
+/* Threads that are not core's: only the journal and the user hear of them. One that has ended is no
+ * failure. */
+static void change_along(struct job *job, uint32_t i, struct cl_tick *tick)
+{
+	struct cl_engine *e = job->engine;
+	uint32_t at = job->at[i];
+
+	for (uint32_t k = at + 1; k <= at + job->along[i]; k++) {
+		struct cl_error err = { 0 };
+		int code = ECANCELED;
+
+		if (!job->failed[at])
+			code = -e->host->ops->apply(e->host, &job->changes[k], &err);
+		written(job, k, code);
+		if (code == 0 || code == ECANCELED || code == ESRCH)
+			continue;
+		tick->failed++;
+		tell(job, &e->plan->actions[i], code, err.text);
+	}
+}
+
 static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_error *reterr)
 {
 	struct cl_engine *e = job->engine;
@@ -271,6 +363,7 @@ static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_e
 		tick->skipped++;
 		written(job, at, ECANCELED);
 		tell(job, action, ECANCELED, "skipped: what it rests on failed");
+		change_along(job, i, tick);
 		return 0;
 	}
 	code = -e->host->ops->apply(e->host, &job->changes[at], &err);
@@ -281,6 +374,7 @@ static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_e
 	tick->failed += code != 0;
 	written(job, at, code);
 	tell(job, action, code, code ? err.text : "");
+	change_along(job, i, tick);
 	return outcome(job, i, code, reterr);
 }
 
@@ -351,7 +445,7 @@ int cl_engine_apply(struct cl_engine *e,
 		if (r < 0)
 			cl_fail(reterr, ENOMEM, "applying a plan: no memory; nothing was applied");
 		else
-			expand_all(&job);
+			r = expand_all(&job, reterr);
 		if (r == 0 && e->keeps)
 			r = write_plan(&job, reterr);
 		if (r == 0)

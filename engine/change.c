@@ -64,7 +64,8 @@ bool cl_change_sound(const struct cl_change *c)
 		return path_sound(c->path) && cl_path_ours(c->path) &&
 		       (c->from.present || c->to.present);
 	case CL_CHANGE_FENCE:
-		return strcmp(c->path, "/closer") == 0 && is_switch(c);
+		return (strcmp(c->path, "/closer") == 0 || strcmp(c->path, "/") == 0) &&
+		       is_switch(c);
 	case CL_CHANGE_VCPU:
 		return c->domid <= DOMID_MAX && c->vcpu < CL_CPUS_MAX &&
 		       !cl_cpuset_empty(&c->from.cpus) && !cl_cpuset_empty(&c->to.cpus);

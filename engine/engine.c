@@ -43,27 +43,68 @@ static struct cl_uuid guest_of(const struct cl_snapshot *now, const struct cl_ch
 	return id;
 }
 
-static int own(struct cl_engine *e, const struct cl_change *c, struct cl_error *reterr)
+/* The privileged domain's vCPUs have no uuid, and are the snapshot's CPUs. */
+static bool is_privileged(const struct cl_change *c)
 {
-	struct cl_uuid guest = guest_of(e->snaps[e->now], c);
-	uint64_t hash = cl_cpuset_hash(&c->to.cpus);
-	bool irq = c->kind == CL_CHANGE_IRQ;
-	bool known = irq ? cl_state_own_irq(e->state, c->irq, hash)
-			 : cl_state_own_thread(e->state, &guest, c->thread, hash);
+	static const struct cl_uuid none;
 
-	if (!known || !e->recorder)
-		return 0;
-	struct cl_error err;
-	int r = cl_recorder_edit(e->recorder, irq ? CL_EDIT_OWN_IRQ : CL_EDIT_OWN_THREAD, &guest,
-				 c->thread, irq ? c->irq : 0, hash, &err);
-
-	return cl_engine_recorded(e, r, &err, reterr);
+	return c->domid == 0 && cl_uuid_compare(&c->domain, &none) == 0;
 }
 
-/* Does core remember what it last set on such an object? */
-static bool is_kept(enum cl_change_kind kind)
+/*
+ * What core is to remember of an object that the journal has as ours. False: of such a one nothing.
+ * A vCPU that is as it was found is none of ours yet: closer ended before it came to that one.
+ */
+static bool edit_of(const struct cl_snapshot *now, const struct cl_change *c,
+		    struct cl_record_edit *ret_edit)
 {
-	return kind == CL_CHANGE_THREAD || kind == CL_CHANGE_IRQ;
+	struct cl_record_edit *edit = ret_edit;
+	struct cl_mask_ix is = { CL_NONE };
+
+	*edit = (struct cl_record_edit){ .mask_hash = cl_cpuset_hash(&c->to.cpus) };
+	switch (c->kind) {
+	case CL_CHANGE_THREAD:
+		edit->edit = CL_EDIT_OWN_THREAD;
+		edit->guest = guest_of(now, c);
+		edit->thread = c->thread;
+		return true;
+	case CL_CHANGE_IRQ:
+		edit->edit = CL_EDIT_OWN_IRQ;
+		edit->number = c->irq;
+		return true;
+	case CL_CHANGE_VCPU:
+		edit->edit = is_privileged(c) ? CL_EDIT_OWN_CPU : CL_EDIT_OWN_VCPU;
+		edit->guest = c->domain;
+		edit->domid = c->domid;
+		edit->number = c->vcpu;
+		if (is_privileged(c) && c->vcpu < now->n.cpus)
+			is = now->cpus[c->vcpu].pins;
+		for (uint32_t i = 0; !is_privileged(c) && i < now->n.vcpus; i++)
+			if (now->vcpus[i].index == c->vcpu &&
+			    now->guests[now->vcpus[i].guest.v].domid == c->domid)
+				is = now->vcpus[i].pcpus;
+		return is.v == CL_NONE || !cl_cpuset_equal(cl_snapshot_set(now, is), &c->from.cpus);
+	case CL_CHANGE_FENCE:
+		edit->edit = CL_EDIT_OWN_FENCE;
+		return true;
+	case CL_CHANGE_GROUP:
+	case CL_CHANGE_NIC:
+		break;
+	}
+	return false;
+}
+
+static int tell(struct cl_engine *e, const struct cl_record_edit *edit, bool *ret_known,
+		struct cl_error *reterr)
+{
+	struct cl_error err;
+
+	*ret_known = cl_record_tell(e->state, edit);
+	if (!*ret_known || !e->recorder)
+		return 0;
+	int r = cl_recorder_edit(e->recorder, edit, &err);
+
+	return cl_engine_recorded(e, r, &err, reterr);
 }
 
 static int own_entries(struct cl_engine *e, const struct cl_journal *journal,
@@ -74,10 +115,13 @@ static int own_entries(struct cl_engine *e, const struct cl_journal *journal,
 	for (uint32_t i = 0; r == 0 && i < journal->entry_count; i++) {
 		const struct cl_journal_entry *entry = &journal->entries[i];
 		uint32_t last = entry->change_first + entry->change_count - 1;
+		struct cl_record_edit edit;
+		bool known;
 
-		if (!entry->dropped && is_kept(entry->change.kind) &&
-		    !journal->notes[last].inherited)
-			r = own(e, &entry->change, reterr);
+		if (!entry->dropped && !journal->notes[last].inherited &&
+		    !journal->notes[last].fenced &&
+		    edit_of(cl_engine_now(e), &entry->change, &edit))
+			r = tell(e, &edit, &known, reterr);
 	}
 	return r;
 }
@@ -129,22 +173,16 @@ static int own_others(struct cl_engine *e, struct cl_error *reterr)
 
 static int adopt_one(struct cl_engine *e, struct cl_adopt *a, struct cl_error *reterr)
 {
-	const struct cl_uuid nobody = { 0 };
-	bool known = a->irq ? cl_state_adopt_irq(e->state, a->number)
-			    : cl_state_adopt_thread(e->state, a->thread);
+	const struct cl_record_edit edit = {
+		.edit = a->irq ? CL_EDIT_ADOPT_IRQ : CL_EDIT_ADOPT_THREAD,
+		.thread = a->thread,
+		.number = a->number,
+	};
+	bool known;
+	int r = tell(e, &edit, &known, reterr);
 
-	if (!known) {
-		a->tries++;
-		return 0;
-	}
-	a->tries = ADOPT_TRIES;
-	if (!e->recorder)
-		return 0;
-	struct cl_error err;
-	int r = cl_recorder_edit(e->recorder, a->irq ? CL_EDIT_ADOPT_IRQ : CL_EDIT_ADOPT_THREAD,
-				 &nobody, a->thread, a->number, 0, &err);
-
-	return cl_engine_recorded(e, r, &err, reterr);
+	a->tries = known ? ADOPT_TRIES : a->tries + 1;
+	return r;
 }
 
 static int take_requests(struct cl_engine *e, struct cl_error *reterr)
@@ -400,6 +438,9 @@ static int end(struct cl_engine *e, enum cl_ending ending, uint64_t until_ns,
 	struct cl_error err;
 	int r = 0;
 
+	/* Only told to whoever reads it: on a full disk it goes without. */
+	if (ending == CL_END_KEEP_UNTIL && e->writer)
+		(void)cl_journal_until(e->writer, until_ns);
 	cl_journal_close(e->writer);
 	if (ending == CL_END_UNDO) {
 		r = cl_undo(e->dir, false, NULL, NULL, ret_report, &err);

@@ -37,12 +37,16 @@ bool cl_host_simulated(const char *uri);
  *          to cgroup <path> cpus <list> why <name>                       (one line)
  *   change <id> irq <n> from cpus <list> to cpus <list> why <name>
  *   change <id> group <path> from absent | cpus <list> to absent | cpus <list> why <name>
+ *   change <id> vcpu <n> domain <domid> uuid <uuid> from cpus <list> to cpus <list> why <name>
  *   drop thread <tid> start <ticks> | drop irq <n>      somebody else has changed it: no longer
  * ours to undo done <id> | failed <id> <errno name>                not synced: undo compares anyway
+ *   until <CLOCK_MONOTONIC ns>           all is undone then unless confirmed; the earliest holds
  *   confirmed | undone
- * A plan after `confirmed` is not confirmed. `why inherited`: from is what the thread inherited of
- * ours, so undo goes to `to`.
- * Paths are escaped (spaces, backslash, control characters as \xNN). "-" is "not part of it".
+ *   change <id> fence / | /closer from number 0 cpus - to number 1 cpus <list> why fence
+ * A plan after `confirmed` is not confirmed. A thread's `why fence`: what the fence means for it;
+ * to is what the kernel makes of it, and what it makes of it again without the fence is no
+ * hindrance to undo. `why inherited`: from is what the thread inherited of ours, so undo goes to
+ * `to`. Paths are escaped (spaces, backslash, control characters as \xNN). "-" is "not part of it".
  */
 struct cl_journal_entry {        /* all changes of one object, folded */
 	struct cl_change change; /* from: the first; to: the last */
@@ -57,6 +61,7 @@ struct cl_journal_note { /* one per change, beside it */
 	uint64_t ticks;
 	/* undoes an inheritance: from and to are exchanged in `changes`, so that all undo alike */
 	bool inherited;
+	bool fenced; /* of a thread that the fence keeps on other CPUs */
 };
 
 struct cl_journal { /* a journal as read */
@@ -70,6 +75,7 @@ struct cl_journal { /* a journal as read */
 	uint32_t entry_count; /* in order of first change */
 	bool confirmed;
 	bool undone;
+	uint64_t until_ns;           /* when it is undone unless it is confirmed before; 0: never */
 	uint32_t last_id, last_plan; /* where a writer goes on */
 	size_t bytes;                /* up to the end of the last whole line */
 	uint32_t skipped;            /* corrupt lines passed over, where that was asked for */
@@ -105,6 +111,8 @@ int cl_journal_outcome(struct cl_journal_writer *writer, uint32_t id, int code);
 int cl_journal_drop(struct cl_journal_writer *writer, const struct cl_change *change,
 		    struct cl_error *reterr);
 int cl_journal_confirm(struct cl_journal_writer *writer, struct cl_error *reterr);
+/* For who reads it: that it happens is the supervisor's business. */
+int cl_journal_until(struct cl_journal_writer *writer, uint64_t until_ns);
 void cl_journal_close(struct cl_journal_writer *writer);
 
 /* ---- undo: engine/undo.c ---- */

@@ -144,8 +144,11 @@ enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *
 		break;
 	case CL_ACTION_FENCE:
 		c->kind = CL_CHANGE_FENCE;
-		fine = cl_group_path(&action->object.group, now, c->path) &&
-		       number_of(&action->from, &c->from) && number_of(&action->to, &c->to);
+		snprintf(c->path, sizeof(c->path), "/");
+		fine = (action->object.group.tag == CL_GROUP_NONE ||
+			cl_group_path(&action->object.group, now, c->path)) &&
+		       number_of(&action->from, &c->from) && number_of(&action->to, &c->to) &&
+		       mask_of(plan, action->to.mask, &c->to.cpus);
 		break;
 	case CL_ACTION_KIND_COUNT:
 		break;

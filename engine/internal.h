@@ -60,8 +60,8 @@ void cl_lock_name(int lock_fd, pid_t pid, pid_t supervisor);
 
 /* ---- undo.c, undo_world.c ---- */
 
-/* What undo does to a machine. The real one is Linux itself, needing no host; tests make another.
- */
+/* What undo does to a machine. The real one is Linux itself and the hypervisor below it, needing no
+ * host; tests make another. */
 struct cl_undo_world {
 	int (*read)(void *ctx, const struct cl_change *change, struct cl_setting *ret,
 		    struct cl_error *reterr);
@@ -72,6 +72,7 @@ struct cl_undo_world {
 	/* A thread's process and that one's parent. -ESRCH. */
 	int (*identify)(void *ctx, int32_t tid, struct cl_tid *ret_id, int32_t *ret_process,
 			int32_t *ret_parent);
+	/* Of one process; 0: of all. */
 	int (*each_thread)(void *ctx, int32_t process, int (*fn)(void *arg, int32_t tid),
 			   void *arg);
 	int (*each_member)(void *ctx, const char *path, int (*fn)(void *arg, int32_t tid),

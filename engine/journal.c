@@ -75,6 +75,8 @@ static bool parse_change_words(char *p, struct record *r, uint64_t *ret_id)
 		return false;
 	r->note.inherited = c->kind == CL_CHANGE_THREAD &&
 			    strcmp(why, cl_reason_name(CL_REASON_INHERITED)) == 0;
+	r->note.fenced =
+		c->kind == CL_CHANGE_THREAD && strcmp(why, cl_reason_name(CL_REASON_FENCE)) == 0;
 	return cl_change_sound(c);
 }
 
@@ -179,6 +181,28 @@ static bool parse_boot(char *p, char ret[64])
 	return true;
 }
 
+/* Of several the first undoes all. */
+static bool parse_until(struct parser *parser, char *p)
+{
+	struct cl_journal *j = parser->journal;
+	uint64_t ns;
+
+	if (!next_number(&p, UINT64_MAX, &ns) || ns == 0 || *p)
+		return false;
+	if (j->until_ns == 0 || ns < j->until_ns)
+		j->until_ns = ns;
+	return true;
+}
+
+static bool parse_confirmed(struct parser *parser, const char *p)
+{
+	if (*p)
+		return false;
+	parser->journal->confirmed = true;
+	parser->journal->until_ns = 0;
+	return true;
+}
+
 static int parse_line(struct parser *parser, char *p)
 {
 	struct cl_journal *j = parser->journal;
@@ -199,7 +223,9 @@ static int parse_line(struct parser *parser, char *p)
 	else if (strcmp(word, "plan") == 0)
 		fine = parse_plan(parser, p);
 	else if (strcmp(word, "confirmed") == 0)
-		fine = j->confirmed = *p == '\0';
+		fine = parse_confirmed(parser, p);
+	else if (strcmp(word, "until") == 0)
+		fine = parse_until(parser, p);
 	else if (strcmp(word, "undone") == 0)
 		fine = j->undone = *p == '\0';
 	else if (strcmp(word, "boot") == 0)

@@ -122,6 +122,12 @@ static bool next_switch(char **p, struct cl_setting *ret)
 	return true;
 }
 
+/* The same, and the CPUs that it leaves to others. */
+static bool next_fence(char **p, struct cl_setting *ret)
+{
+	return next_switch(p, ret) && next_cpus(p, &ret->cpus);
+}
+
 static bool next_vcpu(char **p, struct cl_change *c)
 {
 	uint64_t vcpu, domid;
@@ -175,7 +181,7 @@ bool next_setting(char **p, enum cl_change_kind kind, struct cl_setting *ret)
 {
 	static bool (*const values[])(char **p, struct cl_setting *ret) = {
 		[CL_CHANGE_THREAD] = next_place,    [CL_CHANGE_IRQ] = next_plain_cpus,
-		[CL_CHANGE_GROUP] = next_container, [CL_CHANGE_FENCE] = next_switch,
+		[CL_CHANGE_GROUP] = next_container, [CL_CHANGE_FENCE] = next_fence,
 		[CL_CHANGE_VCPU] = next_plain_cpus, [CL_CHANGE_NIC] = next_switch,
 	};
 

@@ -102,10 +102,12 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 		add(t, "absent");
 		return;
 	}
-	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC) {
+	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC)
 		add(t, "number %lld", (long long)s->number);
+	if (kind == CL_CHANGE_NIC)
 		return;
-	}
+	if (kind == CL_CHANGE_FENCE)
+		add(t, " ");
 	if (kind == CL_CHANGE_THREAD) {
 		add(t, "cgroup ");
 		add_text(t, s->has_path ? s->path : "-");
@@ -283,7 +285,8 @@ static bool later_same(const struct cl_journal *j, const struct cl_journal_entry
 		const struct cl_setting *other = &j->changes[i].to;
 
 		if (to->present == other->present && to->has_path == other->has_path &&
-		    strcmp(to->path, other->path) == 0 && cl_cpuset_equal(&to->cpus, &other->cpus))
+		    to->number == other->number && strcmp(to->path, other->path) == 0 &&
+		    cl_cpuset_equal(&to->cpus, &other->cpus))
 			return true;
 	}
 	return false;
@@ -322,6 +325,7 @@ static void compact_entry(struct text *t, struct cl_journal_writer *w, const str
 		add_plan(t, w->next_plan++, ticks);
 		add_change(t, ++w->next_id, &c,
 			   cl_reason_name(j->notes[i].inherited ? CL_REASON_INHERITED
+					  : j->notes[i].fenced  ? CL_REASON_FENCE
 								: CL_REASON_NONE));
 	}
 }
@@ -342,6 +346,10 @@ static void compact(struct cl_journal_writer *w)
 	add_head(&t, w, j.id);
 	for (uint32_t i = 0; i < j.entry_count; i++)
 		compact_entry(&t, &next, &j, &j.entries[i]);
+	if (j.until_ns) {
+		add(&t, "until %llu", (unsigned long long)j.until_ns);
+		end_line(&t);
+	}
 	if (j.confirmed) {
 		add(&t, "confirmed");
 		end_line(&t);
@@ -533,6 +541,14 @@ int cl_journal_confirm(struct cl_journal_writer *w, struct cl_error *reterr)
 		return cl_fail(reterr, ENOENT, "nothing to confirm: there is no journal");
 	r = add_word(w, "confirmed");
 	return r < 0 ? cl_fail(reterr, -r, "confirming in the journal: %s", strerror(-r)) : 0;
+}
+
+int cl_journal_until(struct cl_journal_writer *w, uint64_t until_ns)
+{
+	char word[64];
+
+	snprintf(word, sizeof(word), "until %llu", (unsigned long long)until_ns);
+	return w->fd < 0 ? 0 : add_word(w, word);
 }
 
 int cl_journal_finish(int dir_fd, const char *dir, struct cl_error *reterr)

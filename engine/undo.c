@@ -2,7 +2,8 @@
 /*
  * The way back: the journal against the machine, until nothing is left to do.
  *
- *   pass: threads and interrupts -> threads born of them (undo_rest.c) -> containers, deepest first
+ *   pass: the fence -> threads and interrupts -> threads born of them (undo_rest.c) -> containers,
+ * deepest first
  *
  * Each object is compared before it is written: at its target, done; at a value that closer once
  * intended for it, restored; at any other, somebody's: left and said. Threads go on being born
@@ -53,6 +54,9 @@ static bool intended(const struct cl_journal *j, const struct cl_journal_entry *
 		     bool (*same)(enum cl_change_kind kind, const struct cl_setting *a,
 				  const struct cl_setting *b))
 {
+	/* As the container itself goes whatever was done to it, so does its partition. */
+	if (e->change.kind == CL_CHANGE_FENCE)
+		return true;
 	for (uint32_t i = e->change_first + e->change_count; i > e->change_first; i--) {
 		if (same(e->change.kind, is, &j->changes[i - 1].to))
 			return true;
@@ -86,6 +90,25 @@ static bool half_done(const struct cl_undo *u, const struct cl_journal_entry *e,
 		return false;
 	return mask || (u->world->group_cpus(u->ctx, is->path, &room, NULL) == 0 &&
 			cl_cpuset_equal(&room, &is->cpus));
+}
+
+/*
+ * A thread that the fence kept elsewhere: when that goes the kernel gives it all that its group
+ * has, whatever was set before. So do half-finished ones look: it counts as ours.
+ */
+static bool unfenced(const struct cl_undo *u, const struct cl_journal_entry *e,
+		     const struct cl_setting *is)
+{
+	struct cl_cpuset room;
+
+	if (e->change.kind != CL_CHANGE_THREAD || !u->journal->notes[e->change_first].fenced)
+		return false;
+	memset(&room, 0xff, sizeof(room));
+	if (is->has_path && u->world->group_cpus(u->ctx, is->path, &room, NULL) < 0)
+		return false;
+	struct cl_setting all = { .present = true, .cpus = room };
+
+	return cl_undo_same(CL_CHANGE_THREAD, is, &all);
 }
 
 /* The nearest to the target that can be had: its group, or the next above that is there, with the
@@ -161,10 +184,10 @@ static void left(struct cl_undo *u, uint32_t at, const struct cl_setting *is)
 
 	if (carry_out(u, at, is) || o->status == CL_UNDO_LEFT)
 		return;
+	o->status = CL_UNDO_LEFT;
 	cl_cpuset_format(&is->cpus, now, sizeof(now));
 	cl_undo_note(o, "somebody else has set it to CPUs %s%s%s: left alone", now,
 		     is->has_path ? " in " : "", is->has_path ? is->path : "");
-	o->status = CL_UNDO_LEFT;
 }
 
 static void restore(struct cl_undo *u, uint32_t at, const struct cl_setting *is)
@@ -223,7 +246,7 @@ static void undo_one(struct cl_undo *u, uint32_t at)
 		if (o->status != CL_UNDO_RESTORED && o->status != CL_UNDO_LEFT)
 			o->status = CL_UNDO_ALREADY;
 	} else if (intended(u->journal, e, &is, same_exactly) || half_done(u, e, &o->target, &is) ||
-		   intended(u->journal, e, &is, cl_linux_equal)) {
+		   intended(u->journal, e, &is, cl_linux_equal) || unfenced(u, e, &is)) {
 		restore(u, at, &is);
 	} else {
 		left(u, at, &is);
@@ -311,15 +334,24 @@ static int deepest_first(const void *a, const void *b, void *ctx)
 	return la != lb ? (la > lb ? -1 : 1) : strcmp(pa, pb);
 }
 
+/* The fence first: while it is up no thread can be given a CPU behind it. */
+static void undo_kind(struct cl_undo *u, bool fence)
+{
+	for (uint32_t i = u->journal->entry_count; i > 0; i--) {
+		enum cl_change_kind kind = u->journal->entries[i - 1].change.kind;
+
+		if (kind != CL_CHANGE_GROUP && (kind == CL_CHANGE_FENCE) == fence &&
+		    u->objects[i - 1].status != CL_UNDO_DROPPED)
+			undo_one(u, i - 1);
+	}
+}
+
 static void one_pass(struct cl_undo *u, const uint32_t *groups, uint32_t group_count)
 {
 	u->wrote = 0;
 	u->rest_failed = 0;
-	for (uint32_t i = u->journal->entry_count; i > 0; i--) {
-		if (u->journal->entries[i - 1].change.kind != CL_CHANGE_GROUP &&
-		    u->objects[i - 1].status != CL_UNDO_DROPPED)
-			undo_one(u, i - 1);
-	}
+	undo_kind(u, true);
+	undo_kind(u, false);
 	cl_undo_rest(u);
 	undo_groups(u, groups, group_count);
 }
@@ -353,7 +385,7 @@ int cl_undo_run(const struct cl_journal *journal, const struct cl_undo_world *wo
 	struct cl_undo u = { .journal = journal, .world = world, .ctx = world_ctx };
 	cl_autofree uint32_t *groups = calloc(journal->entry_count + 1, sizeof(*groups));
 	uint32_t n = 0;
-	int r = groups ? cl_undo_origins(&u) : -ENOMEM;
+	int r = groups ? cl_undo_start(&u) : -ENOMEM;
 
 	if (r < 0) {
 		cl_fail(reterr, ENOMEM, "undoing: no memory");
@@ -363,6 +395,8 @@ int cl_undo_run(const struct cl_journal *journal, const struct cl_undo_world *wo
 				groups[n++] = i;
 		}
 		qsort_r(groups, n, sizeof(*groups), deepest_first, (void *)journal);
+		undo_kind(&u, true);
+		cl_undo_origins(&u);
 		for (uint32_t pass = 0; pass < PASSES_MAX && (pass == 0 || u.wrote > 0); pass++)
 			one_pass(&u, groups, n);
 		/* Threads that are in no journal are spoken of once, at the end. */

@@ -51,8 +51,11 @@ int32_t cl_undo_process_of(const struct cl_change *change);
 
 /* ---- undo_origin.c ---- */
 
-/* Fills processes, threads and the objects' targets. -ENOMEM. */
-int cl_undo_origins(struct cl_undo *u);
+/* Fills processes and threads; each object's target is what it was found to be. -ENOMEM. */
+int cl_undo_start(struct cl_undo *u);
+/* Other targets for threads that were found with a value of ours. While a fence is up the kernel's
+ * defaults are not those of before, so after it went. */
+void cl_undo_origins(struct cl_undo *u);
 struct cl_undo_process *cl_undo_process_find(const struct cl_undo *u, int32_t pid);
 /* Where a thread of this process belongs if nothing was written down of itself; path says in which
  * group it is now. */

@@ -55,6 +55,8 @@ static bool is_inherited(const struct cl_undo *u, uint32_t at)
 
 	if (from->has_path && cl_path_ours(from->path))
 		return true;
+	if (u->journal->notes[e->change_first].fenced)
+		return false;
 	if (u->journal->notes[e->change_first].inherited)
 		return false; /* exchanged by the reader: `from` is the default that core gave it */
 	return cl_undo_given(u, cl_undo_process_of(&e->change), at, &from->cpus,
@@ -127,7 +129,7 @@ static void collect(struct cl_undo *u)
 	qsort_r(u->threads, u->thread_count, sizeof(*u->threads), by_tid, u);
 }
 
-int cl_undo_origins(struct cl_undo *u)
+int cl_undo_start(struct cl_undo *u)
 {
 	const struct cl_journal *j = u->journal;
 
@@ -138,6 +140,39 @@ int cl_undo_origins(struct cl_undo *u)
 	if (!u->objects || !u->processes || !u->threads)
 		return -ENOMEM;
 	collect(u);
+	for (uint32_t i = 0; i < j->entry_count; i++) {
+		const struct cl_journal_entry *e = &j->entries[i];
+
+		u->objects[i].status = e->dropped ? CL_UNDO_DROPPED : CL_UNDO_UNSEEN;
+		u->objects[i].target = e->change.from;
+	}
+	return 0;
+}
+
+static const struct cl_journal_entry *fence_of(const struct cl_journal *j)
+{
+	for (uint32_t i = 0; i < j->entry_count; i++)
+		if (j->entries[i].change.kind == CL_CHANGE_FENCE)
+			return &j->entries[i];
+	return NULL;
+}
+
+/* Was it found with what the fence left to all? Without the fence the default is another. */
+static bool found_fenced(const struct cl_undo *u, const struct cl_journal_entry *fence,
+			 const struct cl_journal_entry *e)
+{
+	const struct cl_journal *j = u->journal;
+
+	return fence && !j->notes[e->change_first].inherited &&
+	       j->notes[e->change_first].ticks > j->notes[fence->change_first].ticks &&
+	       cl_cpuset_equal(&e->change.from.cpus, &fence->change.to.cpus);
+}
+
+void cl_undo_origins(struct cl_undo *u)
+{
+	const struct cl_journal *j = u->journal;
+	const struct cl_journal_entry *fence = fence_of(j);
+
 	/* The first thread that had its own value tells for its process, the main thread before all
 	 * others. */
 	for (uint32_t i = 0; i < j->entry_count; i++) {
@@ -148,22 +183,23 @@ int cl_undo_origins(struct cl_undo *u)
 			continue;
 		u->objects[i].inherited = is_inherited(u, i);
 		p = cl_undo_process_find(u, cl_undo_process_of(c));
-		if (!u->objects[i].inherited && (p->origin == CL_NONE || c->thread.tid == p->pid))
+		if (!u->objects[i].inherited && !found_fenced(u, fence, &j->entries[i]) &&
+		    (p->origin == CL_NONE || c->thread.tid == p->pid))
 			p->origin = i;
 	}
 	for (uint32_t i = 0; i < j->entry_count; i++) {
 		const struct cl_journal_entry *e = &j->entries[i];
+		const struct cl_setting *from = &e->change.from;
 		struct cl_undo_object *o = &u->objects[i];
 
-		o->status = e->dropped ? CL_UNDO_DROPPED : CL_UNDO_UNSEEN;
-		o->target = e->change.from;
-		if (o->inherited)
-			cl_undo_origin_of(
-				u, cl_undo_process_find(u, cl_undo_process_of(&e->change)),
-				e->change.from.has_path ? e->change.from.path : NULL, &o->target);
+		if (e->change.kind != CL_CHANGE_THREAD)
+			continue;
+		if (o->inherited || found_fenced(u, fence, e))
+			cl_undo_origin_of(u,
+					  cl_undo_process_find(u, cl_undo_process_of(&e->change)),
+					  from->has_path ? from->path : NULL, &o->target);
 		/* A thread whose group was never touched keeps it. */
-		if (e->change.kind == CL_CHANGE_THREAD && !e->change.from.has_path)
+		if (!from->has_path)
 			o->target.has_path = false;
 	}
-	return 0;
 }

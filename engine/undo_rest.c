@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define KTHREADD      2   /* the parent of all kernel threads */
 #define ANCESTORS_MAX 16u /* of a process, when looking for one that is in the journal */
 
 static const struct cl_journal_entry *entry_of(const struct cl_undo *u, struct cl_tid id,
@@ -91,26 +92,13 @@ static bool target_of(const struct cl_undo *u, const struct cl_undo_process *pro
 	       cl_undo_given(u, process->pid, CL_NONE, &is->cpus, thread->thread.start);
 }
 
-static void see_to(struct cl_undo *u, const struct cl_undo_process *process, struct cl_tid id)
+static void give_back(struct cl_undo *u, struct cl_change *object, const struct cl_setting *is,
+		      struct cl_setting target)
 {
-	struct cl_change thread = { .kind = CL_CHANGE_THREAD,
-				    .thread = id,
-				    .process = process->pid };
-	const struct cl_journal_entry *entry;
-	struct cl_setting is, target;
+	struct cl_change thread = *object;
 	struct cl_error err;
-	uint32_t at;
-	int r;
+	int r = cl_undo_set(u, &thread, is, &target, &err);
 
-	entry = entry_of(u, id, &at);
-	if (entry && !entry->dropped)
-		return;
-	thread.from.has_path = thread.to.has_path = u->groups;
-	if (u->world->read(u->ctx, &thread, &is, &err) < 0)
-		return;
-	if (!target_of(u, process, &thread, &is, entry && entry->dropped, &target))
-		return;
-	r = cl_undo_set(u, &thread, &is, &target, &err);
 	if (r == 0) {
 		u->rest_restored++;
 		u->wrote++;
@@ -119,10 +107,29 @@ static void see_to(struct cl_undo *u, const struct cl_undo_process *process, str
 	} else if (r != -ESRCH) {
 		u->rest_failed++;
 		thread.from = target;
-		thread.to = is;
+		thread.to = *is;
 		if (u->say)
 			u->say(u->say_ctx, &thread, err.text);
 	}
+}
+
+static void see_to(struct cl_undo *u, const struct cl_undo_process *process, struct cl_tid id)
+{
+	struct cl_change thread = { .kind = CL_CHANGE_THREAD,
+				    .thread = id,
+				    .process = process->pid };
+	const struct cl_journal_entry *entry;
+	struct cl_setting is, target;
+	uint32_t at;
+
+	entry = entry_of(u, id, &at);
+	if (entry && !entry->dropped)
+		return;
+	thread.from.has_path = thread.to.has_path = u->groups;
+	if (u->world->read(u->ctx, &thread, &is, NULL) < 0)
+		return;
+	if (target_of(u, process, &thread, &is, entry && entry->dropped, &target))
+		give_back(u, &thread, &is, target);
 }
 
 struct walk {
@@ -157,6 +164,60 @@ static bool same_process(const struct cl_undo *u, const struct cl_undo_process *
 	       process == p->pid && id.start <= p->oldest;
 }
 
+/* ---- a fence of masks ---- */
+
+struct fence {
+	struct cl_undo *u;
+	struct cl_cpuset given; /* to whoever was there */
+	uint64_t ticks;         /* when */
+};
+
+/*
+ * Born while it was up, of a process that has perhaps ended, with the mask that was given to all.
+ * The first process was given none, so nothing else is as likely. Kernel threads inherit no mask.
+ */
+static int fenced_thread(void *arg, int32_t tid)
+{
+	struct fence *f = arg;
+	struct cl_change thread = { .kind = CL_CHANGE_THREAD };
+	struct cl_setting is, all;
+	int32_t parent;
+	uint32_t at;
+
+	if (f->u->world->identify(f->u->ctx, tid, &thread.thread, &thread.process, &parent) < 0 ||
+	    thread.thread.start < f->ticks || parent == KTHREADD ||
+	    entry_of(f->u, thread.thread, &at))
+		return 0;
+	thread.from.has_path = thread.to.has_path = f->u->groups;
+	if (f->u->world->read(f->u->ctx, &thread, &is, NULL) < 0 ||
+	    (is.has_path && cl_path_ours(is.path)) || !cl_cpuset_equal(&is.cpus, &f->given))
+		return 0;
+	cl_undo_origin_of(f->u, NULL, is.has_path ? is.path : NULL, &all);
+	all.has_path = false;
+	if (!cl_undo_same(CL_CHANGE_THREAD, &is, &all))
+		give_back(f->u, &thread, &is, all);
+	return 0;
+}
+
+static void unfence_rest(struct cl_undo *u)
+{
+	const struct cl_journal *j = u->journal;
+	struct fence f = { .u = u };
+	bool up = false;
+
+	for (uint32_t i = 0; i < j->entry_count; i++)
+		up = up || (j->entries[i].change.kind == CL_CHANGE_FENCE &&
+			    strcmp(j->entries[i].change.path, "/") == 0);
+	for (uint32_t i = 0; up && i < j->change_count; i++) {
+		if (!j->notes[i].fenced)
+			continue;
+		f.given = j->changes[i].to.cpus;
+		f.ticks = j->notes[i].ticks;
+		(void)u->world->each_thread(u->ctx, 0, fenced_thread, &f);
+		return;
+	}
+}
+
 void cl_undo_rest(struct cl_undo *u)
 {
 	for (uint32_t i = 0; i < u->process_count; i++) {
@@ -165,6 +226,7 @@ void cl_undo_rest(struct cl_undo *u)
 		if (same_process(u, w.process))
 			(void)u->world->each_thread(u->ctx, w.process->pid, rest_thread, &w);
 	}
+	unfence_rest(u);
 }
 
 /* The journalled process that this one is, or descends from; NULL: a stranger. */
@@ -185,6 +247,30 @@ static const struct cl_undo_process *family_of(const struct cl_undo *u, int32_t 
 	return NULL;
 }
 
+/*
+ * A command that was placed may leave a demon behind, whose parent is nobody that the journal
+ * knows. It was born after a thread was given this container and these CPUs, and has both: it is of
+ * that one's process.
+ */
+static const struct cl_undo_process *orphan_of(const struct cl_undo *u, const char *path,
+					       struct cl_tid id)
+{
+	struct cl_change thread = { .kind = CL_CHANGE_THREAD, .thread = id };
+	struct cl_setting is;
+
+	thread.from.has_path = thread.to.has_path = true;
+	if (u->world->read(u->ctx, &thread, &is, NULL) < 0)
+		return NULL;
+	for (uint32_t k = 0; k < u->thread_count; k++) {
+		const struct cl_change *c = &u->journal->entries[u->threads[k]].change;
+
+		if (c->to.has_path && strcmp(c->to.path, path) == 0 &&
+		    cl_undo_given(u, cl_undo_process_of(c), CL_NONE, &is.cpus, id.start))
+			return cl_undo_process_find(u, cl_undo_process_of(c));
+	}
+	return NULL;
+}
+
 static int drain_member(void *arg, int32_t tid)
 {
 	struct walk *w = arg;
@@ -195,6 +281,8 @@ static int drain_member(void *arg, int32_t tid)
 	if (w->u->world->identify(w->u->ctx, tid, &id, &process, &parent) < 0)
 		return 0;
 	family = family_of(w->u, process, parent);
+	if (!family)
+		family = orphan_of(w->u, w->path, id);
 	if (family) {
 		see_to(w->u, family, id);
 		return 0;

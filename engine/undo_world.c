@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The machine that undo works on: Linux itself. All that closer changes so far are objects of
- * Linux, so giving them back needs no guest, no monitor, no host: nothing that may be gone, busy or
- * hostile by then.
+ * The machine that undo works on: Linux itself, and for domains' vCPUs the hypervisor. Giving these
+ * back needs no guest, no monitor, no host: nothing that may be gone, busy or hostile by then. The
+ * hypervisor is asked for only if the journal has something of it.
  */
 #include "internal.h"
 
 #include "linux.h"
+#include "xen/xen.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,8 @@
 
 struct cl_undo_linux {
 	struct cl_cgroup cgroup;
+	const struct cl_xen_vcpus *vcpus;
+	struct cl_hyper *hyper; /* NULL until it is needed */
 };
 
 int cl_undo_linux_new(struct cl_undo_linux **ret, struct cl_error *reterr)
@@ -30,7 +33,16 @@ int cl_undo_linux_new(struct cl_undo_linux **ret, struct cl_error *reterr)
 
 void cl_undo_linux_free(struct cl_undo_linux *ctx)
 {
+	if (ctx->hyper)
+		ctx->vcpus->close(ctx->hyper);
 	free(ctx);
+}
+
+static int need_hypervisor(struct cl_undo_linux *u, struct cl_error *reterr)
+{
+	int r = u->vcpus ? 0 : cl_xen_vcpus_load(&u->vcpus, reterr);
+
+	return r < 0 || u->hyper ? r : u->vcpus->open(&u->hyper, reterr);
 }
 
 static int world_read(void *ctx, const struct cl_change *change, struct cl_setting *ret,
@@ -38,6 +50,11 @@ static int world_read(void *ctx, const struct cl_change *change, struct cl_setti
 {
 	struct cl_undo_linux *u = ctx;
 
+	if (change->kind == CL_CHANGE_VCPU) {
+		int r = need_hypervisor(u, reterr);
+
+		return r < 0 ? r : u->vcpus->read(u->hyper, change, ret, reterr);
+	}
 	return cl_linux_read(&u->cgroup, change, ret, reterr);
 }
 
@@ -45,6 +62,11 @@ static int world_apply(void *ctx, const struct cl_change *change, struct cl_erro
 {
 	struct cl_undo_linux *u = ctx;
 
+	if (change->kind == CL_CHANGE_VCPU) {
+		int r = need_hypervisor(u, reterr);
+
+		return r < 0 ? r : u->vcpus->apply(u->hyper, change, reterr);
+	}
 	return cl_linux_apply(&u->cgroup, change, reterr);
 }
 
@@ -131,16 +153,13 @@ static int hand_out(struct list *list, int r, int (*fn)(void *arg, int32_t tid),
 	return r;
 }
 
-static int world_each_thread(void *ctx, int32_t process, int (*fn)(void *arg, int32_t tid),
-			     void *arg)
+/* The entries of a folder that are numbers. */
+static int keep_all(const char *path, struct list *list)
 {
-	struct list list = { 0 };
 	struct dirent *entry;
-	char path[32];
 	int r = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", process);
 	dir = opendir(path);
 	if (!dir)
 		return -ESRCH;
@@ -149,9 +168,31 @@ static int world_each_thread(void *ctx, int32_t process, int (*fn)(void *arg, in
 		uint64_t tid;
 
 		if (cl_parse_u64(entry->d_name, &tid, &end) && *end == '\0' && tid <= INT32_MAX)
-			r = keep(&list, (int32_t)tid);
+			r = keep(list, (int32_t)tid);
 	}
 	closedir(dir);
+	return r;
+}
+
+static int keep_threads(int32_t process, struct list *list)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", process);
+	return keep_all(path, list);
+}
+
+static int world_each_thread(void *ctx, int32_t process, int (*fn)(void *arg, int32_t tid),
+			     void *arg)
+{
+	struct list list = { 0 }, processes = { 0 };
+	int r = process ? keep_threads(process, &list) : keep_all("/proc", &processes);
+
+	for (uint32_t i = 0; r == 0 && i < processes.n; i++) {
+		r = keep_threads(processes.tids[i], &list);
+		r = r == -ESRCH ? 0 : r; /* it has ended */
+	}
+	free(processes.tids);
 	return hand_out(&list, r, fn, arg);
 }
 

@@ -9,19 +9,20 @@
  */
 #include "build.h"
 
+#include "cans.h"
 #include "lib.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/capability.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <xxhash.h>
 
 #define READS_MAX 256u  /* groups read a tick; more are read in turn */
 #define IDLE_MAX  64u   /* ticks after which a group that nobody is in is forgotten */
 #define VCPUS_MAX 4096u /* of one guest: QEMU's limit on x86 */
+
+#define CONTAINERS "/closer" /* the parent of all containers */
 
 struct group {
 	char path[CL_PATH_MAX];
@@ -31,6 +32,7 @@ struct group {
 	bool readable; /* cpus holds what was read */
 	bool listed;   /* one of ours that exists */
 	bool ours;
+	bool fenced; /* a valid partition; read with cpus, of /closer alone */
 	struct cl_uuid guest;
 	struct cl_cpuset cpus;
 	struct cl_group_ix ix; /* in the snapshot being built, or CL_NONE */
@@ -49,9 +51,10 @@ struct cl_build {
 	bool relist, reread;
 	ino_t ours_ino;
 	nlink_t ours_links;
+	int partition_fd; /* of CONTAINERS, or negative */
+	bool shows_top;   /* "/" counts as listed */
 	bool moves_alone; /* cgroup v2, and threads that are alone are moved */
-	uint32_t can;     /* what does not change while we live: MASK, GROUP, IRQ */
-	char why_not[CL_CAN_COUNT][160];
+	struct cl_cans cans;
 	/* While a snapshot is built: */
 	uint32_t vcpu_guest;
 	uint64_t vcpus_seen[VCPUS_MAX / 64];
@@ -73,54 +76,32 @@ bool cl_build_ours(const char *path, struct cl_uuid *ret_guest)
 	return true;
 }
 
-/* ---- what this process may do; asked once ---- */
-
-static bool has_sys_nice(void)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { 0 };
-
-	return syscall(SYS_capget, &head, data) == 0 && (data[0].effective >> CAP_SYS_NICE & 1);
-}
-
-static void set_can(struct cl_build *build, enum cl_can can, bool yes, const char *why_not)
-{
-	build->can = (build->can & ~(UINT32_C(1) << can)) | (uint32_t)yes << can;
-	snprintf(build->why_not[can], sizeof(build->why_not[can]), "%s", yes ? "" : why_not);
-}
-
-static void ask_can(struct cl_build *build)
-{
-	const struct cl_cgroup *cgroup = &build->cgroup;
-
-	set_can(build, CL_CAN_CLOCK, true, NULL);
-	set_can(build, CL_CAN_MASK, has_sys_nice(),
-		"no right to set other processes' CPUs: run as root, or with CAP_SYS_NICE");
-	set_can(build, CL_CAN_GROUP, cl_cgroup_moves_threads(cgroup),
-		cgroup->why_not[0] ? cgroup->why_not
-				   : "cgroup v2 moves whole processes, not their single "
-				     "threads; masks alone place them");
-	bool irq = access("/proc/irq/default_smp_affinity", W_OK) == 0;
-	set_can(build, CL_CAN_IRQ, irq,
-		errno == EROFS ? "/proc/irq is mounted read-only: run closer outside of containers"
-		: errno == ENOENT ? "this kernel has no /proc/irq"
-				  : "no right to write to /proc/irq: run as root");
-	set_can(build, CL_CAN_FENCE, false,
-		"guests' vCPUs are tasks of this kernel, and a fence would keep them out as well");
-	/* PIN, NAPI_THREAD: for hosts to which they apply. */
-}
-
 void cl_build_moves_alone(struct cl_build *build)
 {
 	if (build->cgroup.version != 2 || build->cgroup.why_not[0])
 		return;
 	build->moves_alone = true;
-	set_can(build, CL_CAN_GROUP, true, NULL);
+	cl_cans_set(&build->cans, CL_CAN_GROUP, true, NULL);
+}
+
+void cl_build_fences(struct cl_build *build)
+{
+	cl_cans_fence(&build->cans, &build->cgroup);
+}
+
+void cl_build_shows_top(struct cl_build *build)
+{
+	build->shows_top = build->cgroup.version != 0;
+}
+
+void cl_build_may(struct cl_build *build, enum cl_can can)
+{
+	cl_cans_set(&build->cans, can, true, NULL);
 }
 
 void cl_build_cannot(struct cl_build *build, enum cl_can can, const char *why_not)
 {
-	set_can(build, can, false, why_not);
+	cl_cans_set(&build->cans, can, false, why_not);
 }
 
 /* ---- the groups that were seen ---- */
@@ -138,6 +119,24 @@ static uint32_t *slot_of(const struct cl_build *build, const char *path, uint64_
 	}
 }
 
+/* The containers' parent; others that are partitions are somebody's. */
+static bool is_fenced(struct cl_build *build, const struct group *group)
+{
+	char text[256];
+
+	if (!(build->cans.can >> CL_CAN_PARTITION & 1) || strcmp(group->path, CONTAINERS) != 0)
+		return false;
+	if (build->partition_fd < 0)
+		build->partition_fd = cl_cgroup_open_partition(&build->cgroup, group->path);
+	if (build->partition_fd < 0)
+		return false;
+	if (cl_read_fd(build->partition_fd, text, sizeof(text)) >= 0)
+		return strcmp(text, "root\n") == 0;
+	close(build->partition_fd); /* removed; if it is made again it has another file */
+	build->partition_fd = -1;
+	return false;
+}
+
 static void read_group(struct cl_build *build, struct group *group, bool *ret_changed)
 {
 	struct cl_cpuset cpus;
@@ -147,10 +146,12 @@ static void read_group(struct cl_build *build, struct group *group, bool *ret_ch
 		r = cl_cgroup_cpus(&build->cgroup, group->path, &cpus, NULL);
 	else
 		r = cl_cgroup_read_cpus(group->fd, &cpus);
-	bool readable = r == 0;
-	if (readable != group->readable || (readable && !cl_cpuset_equal(&cpus, &group->cpus)))
+	bool readable = r == 0, fenced = readable && is_fenced(build, group);
+	if (readable != group->readable || fenced != group->fenced ||
+	    (readable && !cl_cpuset_equal(&cpus, &group->cpus)))
 		*ret_changed = true;
 	group->readable = readable;
+	group->fenced = fenced;
 	if (readable)
 		group->cpus = cpus;
 }
@@ -233,6 +234,8 @@ static void list_groups(struct cl_build *build, bool *ret_changed)
 	/* What is gone before it is read is not there; nothing else can fail that a later tick
 	 * would not show. */
 	cl_cgroup_each_ours(&build->cgroup, list_one, build, NULL);
+	if (build->shows_top)
+		list_one(build, "/");
 	build->relist = false;
 	build->ours_ino = st.st_ino;
 	build->ours_links = st.st_nlink;
@@ -282,6 +285,7 @@ static struct cl_group_ix add_group(struct cl_snapshot *snap, struct group *grou
 	out->path = cl_snapshot_text(snap, group->path);
 	out->cpus = cl_snapshot_mask(snap, &group->cpus);
 	out->ours = group->ours;
+	out->fenced = group->fenced;
 	out->guest = group->guest;
 	group->ix.v = (uint32_t)(out - snap->groups);
 	return group->ix;
@@ -311,7 +315,8 @@ static struct cl_group_ix group_of(struct cl_build *build, struct cl_snapshot *s
 
 /*
  * Core moves what it finds in the root group or in one of ours. On v2 a thread that has siblings
- * cannot be moved: it is shown in no group, which bounds it by all CPUs as the root does.
+ * cannot be moved: it is shown in no group, which bounds it by all CPUs as the root does. When the
+ * root has lost CPUs to the fence, no mask gets it there: it is bound.
  */
 static bool is_stuck(const struct cl_build *build, const struct cl_thread *thread,
 		     const struct cl_build_role *role)
@@ -357,7 +362,8 @@ static void add_vcpu(struct cl_snapshot *snap, const struct cl_thread *thread,
 
 static void add_work(struct cl_snapshot *snap, const struct cl_threads *threads,
 		     const struct cl_thread *thread, const struct cl_build_role *role,
-		     struct cl_cpu_ix cpu, struct cl_mask_ix mask, struct cl_group_ix group)
+		     struct cl_cpu_ix cpu, struct cl_mask_ix mask, struct cl_group_ix group,
+		     bool bound)
 {
 	struct cl_work *work = cl_snapshot_add_works(snap);
 	const struct cl_thread_run *runs = cl_threads_runs(threads);
@@ -376,7 +382,7 @@ static void add_work(struct cl_snapshot *snap, const struct cl_threads *threads,
 	work->cpu_ns = thread->cpu_ns;
 	work->wait_ns = thread->wait_ns;
 	work->read_ns = thread->read_ns;
-	work->bound = thread->bound;
+	work->bound = thread->bound || bound;
 	for (uint32_t i = 0; i < thread->run_count; i++) {
 		const struct cl_thread_run *from = &runs[thread->run_first + i];
 		struct cl_run *run = from->cpu < snap->n.cpus ? cl_snapshot_add_runs(snap) : NULL;
@@ -445,13 +451,16 @@ int cl_build_threads(struct cl_build *build, const struct cl_threads *threads,
 	const struct cl_cpuset *mask_of = NULL;
 	struct group *group = NULL;
 	uint64_t oldest = UINT64_MAX;
+	bool fenced = false;
 	int r = make_scratch(build, &snap->cap, reterr);
 
 	if (r < 0)
 		return r;
 	build->vcpu_guest = CL_NONE;
-	for (uint32_t i = 0; i < build->n; i++)
+	for (uint32_t i = 0; i < build->n; i++) {
 		build->groups[i].ix.v = CL_NONE;
+		fenced = fenced || build->groups[i].fenced;
+	}
 	for (uint32_t i = 0; i < cl_threads_count(threads); i++) {
 		const struct cl_thread *thread = cl_threads_at(threads, i);
 		struct cl_build_role is = {
@@ -469,8 +478,9 @@ int cl_build_threads(struct cl_build *build, const struct cl_threads *threads,
 			mask = cl_snapshot_mask(snap, &thread->mask);
 		mask_of = &thread->mask;
 		struct cl_group_ix in = { CL_NONE };
+		bool stuck = is_stuck(build, thread, &is);
 
-		if (!is_stuck(build, thread, &is))
+		if (!stuck)
 			in = group_of(build, snap, thread, &group);
 		if (is.as == CL_BUILD_VCPU && first_vcpu(build, &is)) {
 			add_vcpu(snap, thread, &is, cpu, mask, in);
@@ -478,7 +488,7 @@ int cl_build_threads(struct cl_build *build, const struct cl_threads *threads,
 		}
 		if (is.as == CL_BUILD_VCPU)
 			is.vcpu = CL_NONE;
-		add_work(snap, threads, thread, &is, cpu, mask, in);
+		add_work(snap, threads, thread, &is, cpu, mask, in, stuck && fenced);
 	}
 	for (uint32_t i = 0; i < build->n; i++)
 		if (build->groups[i].listed && build->groups[i].readable)
@@ -488,6 +498,23 @@ int cl_build_threads(struct cl_build *build, const struct cl_threads *threads,
 	return 0;
 }
 
+/*
+ * The CPUs behind the fence are no more those of the group that we are in ourselves, but still
+ * those that work may be given.
+ */
+static void allow_fenced(const struct cl_build *build, struct cl_snapshot *snap)
+{
+	for (uint32_t i = 0; i < build->n; i++) {
+		struct cl_cpuset allowed;
+
+		if (!build->groups[i].fenced || snap->allowed.v == CL_NONE)
+			continue;
+		allowed = *cl_snapshot_set(snap, snap->allowed);
+		cl_cpuset_or(&allowed, &build->groups[i].cpus);
+		snap->allowed = cl_snapshot_mask(snap, &allowed);
+	}
+}
+
 void cl_build_finish(struct cl_build *build, const struct cl_threads *threads,
 		     struct cl_snapshot *snap)
 {
@@ -495,13 +522,14 @@ void cl_build_finish(struct cl_build *build, const struct cl_threads *threads,
 	bool exact = cl_threads_source(threads) == CL_THREADS_BPF;
 	bool classes = add_classes(threads, snap);
 
-	set_can(build, CL_CAN_RUNS, exact, no_bpf);
-	set_can(build, CL_CAN_CLASSES, classes, no_bpf);
+	allow_fenced(build, snap);
+	cl_cans_set(&build->cans, CL_CAN_RUNS, exact, no_bpf);
+	cl_cans_set(&build->cans, CL_CAN_CLASSES, classes, no_bpf);
 	for (uint32_t i = 0; i < CL_CAN_COUNT; i++) {
 		if (i == CL_CAN_MEMORY_NODES)
 			continue;
-		snap->can |= build->can & UINT32_C(1) << i;
-		snap->why_not[i] = cl_snapshot_text(snap, build->why_not[i]);
+		snap->can |= build->cans.can & UINT32_C(1) << i;
+		snap->why_not[i] = cl_snapshot_text(snap, build->cans.why_not[i]);
 	}
 	assert((size_t)snap->n.guests + snap->n.works + snap->n.groups <= build->scratch_count);
 	cl_snapshot_sort(snap, build->scratch);
@@ -518,6 +546,7 @@ int cl_build_new(const struct cl_limits *cap, const struct cl_cgroup *cgroup,
 		return cl_fail(reterr, ENOMEM, "preparing to observe: no memory");
 	build->cgroup = *cgroup;
 	build->cap_groups = cap->groups;
+	build->partition_fd = -1;
 	build->relist = true;
 	for (build->slot_count = 16; build->slot_count < 2 * cap->groups;)
 		build->slot_count *= 2;
@@ -528,7 +557,7 @@ int cl_build_new(const struct cl_limits *cap, const struct cl_cgroup *cgroup,
 		return cl_fail(reterr, ENOMEM, "preparing to observe %u groups: no memory",
 			       cap->groups);
 	}
-	ask_can(build);
+	cl_cans_ask(&build->cans, cgroup);
 	*ret_build = build;
 	return 0;
 }
@@ -540,6 +569,8 @@ void cl_build_free(struct cl_build *build)
 	for (uint32_t i = 0; i < build->n; i++)
 		if (build->groups[i].fd >= 0)
 			close(build->groups[i].fd);
+	if (build->partition_fd >= 0)
+		close(build->partition_fd);
 	free(build->groups);
 	free(build->slots);
 	free(build->scratch);

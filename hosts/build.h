@@ -49,6 +49,16 @@ void cl_build_free(struct cl_build *build); /* NULL is fine */
  * placed by mask, as everywhere on v2. Once, after new.
  */
 void cl_build_moves_alone(struct cl_build *build);
+/* Guests' vCPUs are no tasks here, so others can be fenced off: FENCE, PARTITION. Once, after new.
+ */
+void cl_build_fences(struct cl_build *build);
+/* Sets one that is for this kind of host to ask for. Once, after new. */
+void cl_build_may(struct cl_build *build, enum cl_can can);
+/*
+ * The top group is in every snapshot, also while no work is in it: what was born in a container of
+ * ours is given back to it. Once, after new.
+ */
+void cl_build_shows_top(struct cl_build *build);
 /* Clears a bit of `can` that is not asked of the kernel here, with its reason. Once, after new. */
 void cl_build_cannot(struct cl_build *build, enum cl_can can, const char *why_not);
 

@@ -190,6 +190,11 @@ void cl_cgroup_find(struct cl_cgroup *ret_cgroup)
 	}
 }
 
+bool cl_cgroup_is_ours(const char *path)
+{
+	return strncmp(path, "/closer", 7) == 0 && (path[7] == '/' || path[7] == '\0');
+}
+
 bool cl_cgroup_moves_threads(const struct cl_cgroup *cgroup)
 {
 	return cgroup->version == 1 && cgroup->why_not[0] == '\0';

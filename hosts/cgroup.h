@@ -25,6 +25,8 @@ void cl_cgroup_find(struct cl_cgroup *ret_cgroup);
  * part of it. False: nothing of these. Pure, fuzzed.
  */
 bool cl_cgroup_parse_mount(const char *line, struct cl_cgroup *ret_cgroup);
+/* "/closer" and below. Pure. */
+bool cl_cgroup_is_ours(const char *path);
 /* Can single threads of a process be moved into closer/...? (v1) */
 bool cl_cgroup_moves_threads(const struct cl_cgroup *cgroup);
 
@@ -57,6 +59,18 @@ int cl_cgroup_create(const struct cl_cgroup *cgroup, const char *path, const str
 		     struct cl_error *reterr);
 int cl_cgroup_set_cpus(const struct cl_cgroup *cgroup, const char *path,
 		       const struct cl_cpuset *cpus, struct cl_error *reterr);
+/*
+ * v2: its cpuset.cpus.partition in one line: "member", "root", "isolated", or one of the latter two
+ * and "invalid (why)". -ENOENT: no such group, or it has no such file.
+ */
+int cl_cgroup_partition(const struct cl_cgroup *cgroup, const char *path, char *buf, size_t size,
+			struct cl_error *reterr);
+/* A descriptor of it, to be read again without an open; the caller's, or -errno. */
+int cl_cgroup_open_partition(const struct cl_cgroup *cgroup, const char *path);
+/* Writes "root" or "member". A root that the kernel takes as invalid is made a member again, and
+ * the error says why. */
+int cl_cgroup_set_partition(const struct cl_cgroup *cgroup, const char *path, bool root,
+			    struct cl_error *reterr);
 /* -EBUSY: something is still in it. -ENOENT is success: it is gone. */
 int cl_cgroup_remove(const struct cl_cgroup *cgroup, const char *path, struct cl_error *reterr);
 /*

@@ -78,6 +78,55 @@ int cl_cgroup_set_cpus(const struct cl_cgroup *cgroup, const char *path,
 	return r;
 }
 
+#define PARTITION "cpuset.cpus.partition"
+
+int cl_cgroup_partition(const struct cl_cgroup *cgroup, const char *path, char *buf, size_t size,
+			struct cl_error *reterr)
+{
+	int r = cl_cgroup_path_check(path, reterr);
+
+	if (r < 0)
+		return r;
+	ssize_t len = read_group(cgroup, path, PARTITION, buf, size);
+
+	if (len < 0)
+		return cl_fail(reterr, (int)-len, "reading " PARTITION " of cgroup %.300s: %s",
+			       path, strerror((int)-len));
+	buf[strcspn(buf, "\n")] = '\0';
+	return 0;
+}
+
+int cl_cgroup_open_partition(const struct cl_cgroup *cgroup, const char *path)
+{
+	return cl_cgroup_path_check(path, NULL) < 0
+		       ? -EINVAL
+		       : cl_cgroup_open_file(cgroup, path, PARTITION, O_RDONLY);
+}
+
+int cl_cgroup_set_partition(const struct cl_cgroup *cgroup, const char *path, bool root,
+			    struct cl_error *reterr)
+{
+	const char *wanted = root ? "root" : "member";
+	char now[256], shown[256];
+	int r = cl_cgroup_path_check(path, reterr);
+
+	if (r < 0)
+		return r;
+	r = write_group(cgroup, path, PARTITION, wanted);
+	if (r < 0)
+		return cl_fail(reterr, -r, "writing %s into " PARTITION " of cgroup %.300s: %s",
+			       wanted, path, strerror(-r));
+	r = cl_cgroup_partition(cgroup, path, now, sizeof(now), reterr);
+	if (r < 0 || strcmp(now, wanted) == 0)
+		return r;
+	if (root)
+		(void)write_group(cgroup, path, PARTITION, "member");
+	return cl_fail(reterr, EIO,
+		       "cgroup %.200s cannot be a partition of its own: the kernel says '%.200s'; "
+		       "other cgroups may have its CPUs for themselves (cpuset.cpus)",
+		       path, cl_escape(now, shown, sizeof(shown)));
+}
+
 /* v1: a new cpuset has no memory nodes, and refuses threads until it does. Its parent's are given
  * to it. */
 static int give_mems(const struct cl_cgroup *cgroup, const char *path, struct cl_error *reterr)
@@ -187,12 +236,16 @@ int cl_cgroup_remove(const struct cl_cgroup *cgroup, const char *path, struct cl
 		       threads);
 }
 
-/* v2: which file takes one thread, and no other with it? */
+/*
+ * v2: which file takes one thread, and no other with it? A process that is in a group of ours came
+ * there as a whole, or was born there, and may leave it so.
+ */
 static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid,
 		   const char **ret_name, struct cl_error *reterr)
 {
 	char type[64], name[64], stat_text[1024];
 	ssize_t len = read_group(cgroup, path, "cgroup.type", type, sizeof(type));
+	char now[CL_PATH_MAX];
 	uint64_t threads = 0;
 
 	if (len == -ENOENT && !cl_cgroup_there(cgroup, path))
@@ -212,7 +265,7 @@ static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid
 		p = strchr(p + 1, ' ');
 	if (!p || !cl_parse_u64(p + 1, &threads, NULL))
 		return cl_fail(reterr, EBADMSG, "%s is not as proc(5) says", name);
-	if (threads > 1)
+	if (threads > 1 && (cl_cgroup_of(cgroup, tid, now, NULL) < 0 || !cl_cgroup_is_ours(now)))
 		return cl_fail(reterr, EOPNOTSUPP,
 			       "moving thread %d to cgroup %.200s: cgroup v2 would move all %llu "
 			       "threads of its process with it",

@@ -260,7 +260,7 @@ void cl_put_edit(struct cl_sink *sink, const struct cl_record_edit *edit)
 void cl_get_edit(struct cl_source *source, struct cl_record_edit *ret_edit)
 {
 	get_edit(source, ret_edit);
-	if (ret_edit->edit > CL_EDIT_ADOPT_IRQ)
+	if (ret_edit->edit > CL_EDIT_OWN_FENCE)
 		fault(source, "an unknown kind of edit");
 }
 
@@ -425,6 +425,7 @@ void cl_put_state(struct cl_sink *sink, const struct cl_state *state)
 	put_varint(sink, state->ticks);
 	put_backoff(sink, &state->root);
 	put_backoff(sink, &state->fence);
+	put_varint(sink, state->fenced);
 	put_backoff(sink, &state->gone);
 	put_u64s(sink, state->contributed_ns, CL_COUNT(state->contributed_ns));
 #define X(member, type)                                                                            \
@@ -465,6 +466,8 @@ static const char *state_fault(const struct cl_state *state)
 		    v->newborn > 1 || v->foreign > 1)
 			return "a vCPU's state is out of range";
 	}
+	if (state->fenced > 1)
+		return "the fence's state is out of range";
 	for (uint32_t i = 0; i < state->n.cpus; i++)
 		if (state->cpus[i].foreign > 1)
 			return "a CPU's state is out of range";
@@ -493,6 +496,7 @@ void cl_get_state(struct cl_source *source, struct cl_state *state)
 	state->ticks = get_varint(source);
 	get_backoff(source, &state->root);
 	get_backoff(source, &state->fence);
+	state->fenced = get_varint(source);
 	get_backoff(source, &state->gone);
 	memset(state->contributed_ns, 0, sizeof(state->contributed_ns));
 	get_u64s(source, state->contributed_ns, CL_COUNT(state->contributed_ns));
@@ -528,6 +532,7 @@ void cl_put_plan(struct cl_sink *sink, const struct cl_plan *plan)
 	for (uint32_t i = 0; i < plan->n.guests; i++)
 		put_guest_books(sink, &plan->guest_books[i]);
 	put_books(sink, &plan->books);
+	put_why(sink, &plan->fence);
 }
 
 uint64_t cl_plan_digest(const struct cl_plan *plan)

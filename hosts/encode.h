@@ -12,14 +12,14 @@
 #ifndef CLOSER_ENCODE_H
 #define CLOSER_ENCODE_H
 
-#include <closer/state.h>
+#include "record.h"
 
 #include <xxhash.h>
 
 #define CL_RECORD_MAGIC      "closer-recording"
 #define CL_RECORD_MAGIC_LEN  16u
 #define CL_RECORD_START      (CL_RECORD_MAGIC_LEN + 4u) /* where the first frame is */
-#define CL_RECORD_VERSION    4u
+#define CL_RECORD_VERSION    7u
 #define CL_RECORD_WINDOW_LOG 24 /* zstd: how far back into the last tick a tick may refer */
 #define CL_FRAME_BYTES       24u
 #define CL_PAYLOAD_MAX       ((size_t)64 << 20) /* of a frame, packed or not */
@@ -68,14 +68,6 @@ struct cl_record_head {
 	char host[CL_PATH_MAX];
 	struct cl_limits cap; /* of its snapshots: plan and state are sized by them */
 	uint64_t schema;      /* cl_record_schema() of the program that recorded */
-};
-
-struct cl_record_edit {
-	uint32_t edit; /* enum cl_edit */
-	struct cl_uuid guest;
-	struct cl_tid thread;
-	uint32_t irq;
-	uint64_t mask_hash;
 };
 
 /*

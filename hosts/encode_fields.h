@@ -57,7 +57,7 @@
 	F(ix, guest) F(text, name) F(u64, rd_ops) F(u64, rd_bytes) F(u64, wr_ops) F(u64, wr_bytes)
 #define FIELDS_irqs(F) \
 	F(u32, number) \
-	F(ix, guest) F(text, name) F(ix, mask) F(u64, count) F(ix, cpu) F(u64, cpu_ns)
+	F(ix, guest) F(u32, queue_vcpu) F(text, name) F(ix, mask) F(u64, count) F(ix, cpu) F(u64, cpu_ns)
 #define FIELDS_pools(F) \
 	F(u32, id) F(text, scheduler) F(ix, pcpus) F(u64, slice_ns) F(u64, ratelimit_ns)
 
@@ -78,7 +78,7 @@
 	F(uuid, guest) \
 	F(u32, index) \
 	F(u32, cpu) F(u64, residency) F(u64, load) F(u64, retry_ns) F(u32, refused) F(u32, newborn) \
-	F(u64, pcpus_hash) F(u32, foreign) F(u32, pad)
+	F(u32, domid) F(u32, foreign) F(u64, pcpus_hash)
 #define FIELDS_state_cpus(F) F(backoff, pin) F(u64, pins_hash) F(u64, foreign)
 #define FIELDS_state_works(F) \
 	F(uuid, guest) \
@@ -119,7 +119,8 @@
 	F(bool, estimated) F(bool, main_measured)
 
 /* ---- the recording's own ---- */
-#define FIELDS_edit(F) F(u32, edit) F(uuid, guest) F(tid, thread) F(u32, irq) F(u64, mask_hash)
+#define FIELDS_edit(F) \
+	F(u32, edit) F(uuid, guest) F(tid, thread) F(u32, number) F(u32, domid) F(u64, mask_hash)
 #define FIELDS_outcome(F) \
 	F(u32, index) F(u32, code) F(u64, now_ns) F(action, kind) F(object, object)
 

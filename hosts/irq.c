@@ -14,13 +14,24 @@
 #include <fcntl.h>
 #include <string.h>
 
+#define KEPT_MAX 1024u /* descriptors; of more interrupts the masks are opened each time */
 #define TEXT_MIN 65536u
 #define TEXT_MAX (64u << 20) /* 4,096 CPUs x 1,024 interrupts x 11 bytes, with room */
+
+/* An interrupt's mask through a kept descriptor; of one that was freed it reads -EIO for good. */
+struct kept {
+	uint32_t number;
+	int fd;
+	uint64_t tick; /* when it was last asked for */
+};
 
 struct cl_irqs {
 	int fd;
 	char *text;
 	size_t size;
+	uint64_t tick;
+	struct kept *kept; /* by number */
+	uint32_t kept_count;
 };
 
 static bool is_blank(char c)
@@ -77,14 +88,17 @@ bool cl_irq_parse_line(const char *line, uint32_t *ret_number, uint64_t *ret_cou
 int cl_irqs_new(struct cl_irqs **ret_irqs, struct cl_error *reterr)
 {
 	struct cl_irqs *irqs = calloc(1, sizeof(*irqs));
-	char *text = malloc(TEXT_MIN);
 
-	if (!irqs || !text) {
-		free(irqs);
-		free(text);
+	if (!irqs)
+		return cl_fail(reterr, ENOMEM, "reading interrupts: no memory");
+	irqs->fd = -1;
+	irqs->text = malloc(TEXT_MIN);
+	irqs->size = TEXT_MIN;
+	irqs->kept = calloc(KEPT_MAX, sizeof(irqs->kept[0]));
+	if (!irqs->text || !irqs->kept) {
+		cl_irqs_free(irqs);
 		return cl_fail(reterr, ENOMEM, "reading interrupts: no memory");
 	}
-	*irqs = (struct cl_irqs){ .text = text, .size = TEXT_MIN };
 	irqs->fd = open("/proc/interrupts", O_RDONLY | O_CLOEXEC);
 	if (irqs->fd < 0) {
 		int code = errno;
@@ -102,6 +116,9 @@ void cl_irqs_free(struct cl_irqs *irqs)
 		return;
 	if (irqs->fd >= 0)
 		close(irqs->fd);
+	for (uint32_t i = 0; i < irqs->kept_count; i++)
+		close(irqs->kept[i].fd);
+	free(irqs->kept);
 	free(irqs->text);
 	free(irqs);
 }
@@ -126,13 +143,72 @@ static int read_all(struct cl_irqs *irqs, struct cl_error *reterr)
 	}
 }
 
-static struct cl_mask_ix read_mask(struct cl_snapshot *snap, uint32_t number)
+static uint32_t kept_at(const struct cl_irqs *irqs, uint32_t number)
 {
-	char name[64], text[24576];
-	struct cl_cpuset cpus;
+	uint32_t low = 0, high = irqs->kept_count;
 
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (irqs->kept[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void forget(struct cl_irqs *irqs, uint32_t at)
+{
+	close(irqs->kept[at].fd);
+	irqs->kept_count--;
+	memmove(&irqs->kept[at], &irqs->kept[at + 1],
+		(irqs->kept_count - at) * sizeof(irqs->kept[0]));
+}
+
+static ssize_t read_list(struct cl_irqs *irqs, uint32_t number, char *text, size_t size)
+{
+	uint32_t at = kept_at(irqs, number);
+	char name[64];
+	ssize_t len;
+
+	if (at < irqs->kept_count && irqs->kept[at].number == number) {
+		irqs->kept[at].tick = irqs->tick;
+		len = cl_read_fd(irqs->kept[at].fd, text, size);
+		if (len >= 0)
+			return len;
+		forget(irqs, at); /* freed; perhaps there is another of its number by now */
+	}
 	snprintf(name, sizeof(name), "/proc/irq/%u/smp_affinity_list", number);
-	ssize_t len = cl_read_file(AT_FDCWD, name, text, sizeof(text));
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	len = cl_read_fd(fd, text, size);
+	if (len < 0 || irqs->kept_count == KEPT_MAX) {
+		close(fd);
+		return len;
+	}
+	memmove(&irqs->kept[at + 1], &irqs->kept[at],
+		(irqs->kept_count - at) * sizeof(irqs->kept[0]));
+	irqs->kept[at] = (struct kept){ number, fd, irqs->tick };
+	irqs->kept_count++;
+	return len;
+}
+
+static void forget_old(struct cl_irqs *irqs)
+{
+	for (uint32_t i = irqs->kept_count; i-- > 0;)
+		if (irqs->kept[i].tick != irqs->tick)
+			forget(irqs, i);
+}
+
+static struct cl_mask_ix read_mask(struct cl_irqs *irqs, struct cl_snapshot *snap, uint32_t number)
+{
+	char text[24576];
+	struct cl_cpuset cpus;
+	ssize_t len = read_list(irqs, number, text, sizeof(text));
+
 	if (len < 0 || !cl_cpuset_parse(text, (size_t)len, &cpus))
 		return (struct cl_mask_ix){ CL_NONE };
 	return cl_snapshot_mask(snap, &cpus);
@@ -147,6 +223,7 @@ int cl_irqs_observe(struct cl_irqs *irqs, struct cl_snapshot *snap,
 
 	if (r < 0)
 		return r;
+	irqs->tick++;
 	/* The first line names the CPUs; it does not begin with a number and a colon. */
 	for (char *line = irqs->text, *next; *line; line = next) {
 		char name[CL_NAME_MAX];
@@ -161,7 +238,7 @@ int cl_irqs_observe(struct cl_irqs *irqs, struct cl_snapshot *snap,
 		struct cl_guest_ix guest = owner(ctx, name);
 		if (guest.v == CL_NONE)
 			continue;
-		struct cl_mask_ix mask = read_mask(snap, number);
+		struct cl_mask_ix mask = read_mask(irqs, snap, number);
 		if (mask.v == CL_NONE)
 			continue; /* freed since it was listed */
 		struct cl_irq *irq = cl_snapshot_add_irqs(snap);
@@ -173,6 +250,7 @@ int cl_irqs_observe(struct cl_irqs *irqs, struct cl_snapshot *snap,
 		irq->mask = mask;
 		irq->count = count;
 	}
+	forget_old(irqs);
 	snap->part_ns[CL_PART_IRQS] = read_ns;
 	return 0;
 }

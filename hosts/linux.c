@@ -17,18 +17,15 @@
 #include "linux.h"
 
 #include "lib.h"
+#include "nic.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 
 #define SHOWN 128 /* of a list of CPUs, in messages */
-
-static bool is_ours(const char *path)
-{
-	return strncmp(path, "/closer", 7) == 0 && (path[7] == '/' || path[7] == '\0');
-}
 
 /* sched_getaffinity leaves CPUs out that are offline, others may have been told of them: these are
  * not compared. */
@@ -238,6 +235,33 @@ static int thread_move(const struct cl_cgroup *cgroup, int32_t tid, const struct
 	return r;
 }
 
+/*
+ * cgroup v2 gave a whole process back: of its other threads those that were born with the mask that
+ * this one had. Before Linux 6.2 the move itself has set it.
+ */
+static void siblings_back(int32_t tid, const struct cl_cpuset *was, const struct cl_cpuset *mask)
+{
+	const struct dirent *entry;
+	char name[32];
+
+	snprintf(name, sizeof(name), "/proc/%d/task", tid);
+	DIR *dir = opendir(name);
+
+	while (dir && (entry = readdir(dir))) {
+		struct cl_cpuset is;
+		const char *end;
+		uint64_t other;
+
+		/* One that ends meanwhile needs nothing. */
+		if (cl_parse_u64(entry->d_name, &other, &end) && !*end && other <= INT32_MAX &&
+		    (int32_t)other != tid && get_mask((int32_t)other, &is, NULL) == 0 &&
+		    cl_cpuset_equal(&is, was))
+			(void)put_mask((int32_t)other, mask, NULL);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 static int thread_set(const struct cl_cgroup *cgroup, int32_t tid, const struct cl_setting *is,
 		      const struct cl_setting *to, struct cl_error *reterr)
 {
@@ -273,7 +297,7 @@ static int thread_set(const struct cl_cgroup *cgroup, int32_t tid, const struct 
 	 * in future as it did before: since Linux 6.2 the kernel remembers a mask that was asked
 	 * for, and asking for all is asking for none.
 	 */
-	if (whole && !is_ours(to->path))
+	if (whole && !cl_cgroup_is_ours(to->path))
 		all_cpus(&mask);
 	struct cl_setting now = *to;
 	r = put_mask(tid, &mask, reterr);
@@ -289,6 +313,8 @@ static int thread_set(const struct cl_cgroup *cgroup, int32_t tid, const struct 
 	}
 	if (r < 0 && r != -ESRCH)
 		thread_back(cgroup, tid, is, move, reterr);
+	else if (r == 0 && move && cgroup->version == 2 && !cl_cgroup_is_ours(to->path))
+		siblings_back(tid, &is->cpus, &mask);
 	return r;
 }
 
@@ -305,8 +331,9 @@ static int thread_apply(const struct cl_cgroup *cgroup, const struct cl_change *
 	if (!cl_linux_equal(CL_CHANGE_THREAD, &is, &change->to)) {
 		/* Half-way there, or half-way back: ours to finish. Half-way in the first group of
 		 * others: theirs. */
-		bool finish = half_set(cgroup, change, &is) &&
-			      (strcmp(is.path, change->to.path) == 0 || is_ours(change->from.path));
+		bool finish =
+			half_set(cgroup, change, &is) && (strcmp(is.path, change->to.path) == 0 ||
+							  cl_cgroup_is_ours(change->from.path));
 
 		if (!finish && !cl_linux_equal(CL_CHANGE_THREAD, &is, &change->from)) {
 			snprintf(what, sizeof(what), "thread %d", change->thread.tid);
@@ -384,7 +411,7 @@ static int group_look(const struct cl_cgroup *cgroup, const char *path,
 	if (cgroup->version == 0)
 		return cl_fail(reterr, EOPNOTSUPP, "looking at cgroup %.200s: %s", path,
 			       cgroup->why_not);
-	if (!is_ours(path))
+	if (!cl_cgroup_is_ours(path))
 		return cl_fail(
 			reterr, EINVAL,
 			"cgroup %.200s is not below /closer: not ours to make, change or remove",
@@ -421,6 +448,23 @@ static int group_apply(const struct cl_cgroup *cgroup, const struct cl_change *c
 	return cl_cgroup_set_cpus(cgroup, change->path, &to->cpus, reterr);
 }
 
+/* ---- network devices ---- */
+
+static int nic_apply(const struct cl_change *change, struct cl_error *reterr)
+{
+	struct cl_setting is;
+	int r = cl_nic_read(change, &is, reterr);
+
+	if (r < 0 || is.number == change->to.number)
+		return r;
+	if (is.number != change->from.number)
+		return cl_fail(reterr, ESTALE,
+			       "the NAPI of %.64s is not as expected: somebody else has set it; "
+			       "left alone",
+			       change->path);
+	return cl_nic_write(change, reterr);
+}
+
 static int fail_kind(const struct cl_change *change, struct cl_error *reterr)
 {
 	return cl_fail(reterr, EOPNOTSUPP, "a change of kind %d is not one of Linux alone",
@@ -445,9 +489,13 @@ int cl_linux_read(const struct cl_cgroup *cgroup, const struct cl_change *change
 		if (r == 0 && !cl_linux_equal(change->kind, &is, &change->from) &&
 		    !cl_linux_equal(change->kind, &is, &change->to) &&
 		    half_set(cgroup, change, &is))
-			is = is_ours(change->to.path) ? change->to : change->from;
+			is = cl_cgroup_is_ours(change->to.path) ? change->to : change->from;
 	} else if (change->kind == CL_CHANGE_IRQ) {
 		r = irq_read(change->irq, &is, reterr);
+	} else if (change->kind == CL_CHANGE_FENCE) {
+		r = cl_linux_fence_read(cgroup, change, &is, reterr);
+	} else if (change->kind == CL_CHANGE_NIC) {
+		r = cl_nic_read(change, &is, reterr);
 	} else if (change->kind != CL_CHANGE_GROUP) {
 		r = fail_kind(change, reterr);
 	} else {
@@ -470,9 +518,11 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 		return irq_apply(change, reterr);
 	case CL_CHANGE_GROUP:
 		return group_apply(cgroup, change, reterr);
-	case CL_CHANGE_FENCE:
-	case CL_CHANGE_VCPU:
 	case CL_CHANGE_NIC:
+		return nic_apply(change, reterr);
+	case CL_CHANGE_FENCE:
+		return cl_linux_fence_apply(cgroup, change, reterr);
+	case CL_CHANGE_VCPU:
 		break;
 	}
 	return fail_kind(change, reterr);

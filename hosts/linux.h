@@ -28,6 +28,26 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 bool cl_linux_equal(enum cl_change_kind kind, const struct cl_setting *is,
 		    const struct cl_setting *wanted);
 
+/*
+ * The fence (fence.c). Its change has the path "/closer": a cpuset partition of cgroup v2; or "/":
+ * only what goes along with it. `along` gives a change for each thread that is not in a container
+ * of ours and that either may be moved and nobody has set ("/"), or that was set by hand, which the
+ * kernel overwrites ("/closer"). apply keeps masks that are set by hand as far as the fence lets
+ * them.
+ */
+int cl_linux_fence_read(const struct cl_cgroup *cgroup, const struct cl_change *change,
+			struct cl_setting *ret_setting, struct cl_error *reterr);
+int cl_linux_fence_apply(const struct cl_cgroup *cgroup, const struct cl_change *change,
+			 struct cl_error *reterr);
+int cl_linux_along(const struct cl_cgroup *cgroup, const struct cl_change *change,
+		   int (*fn)(void *ctx, const struct cl_change *along), void *ctx,
+		   struct cl_error *reterr);
+/*
+ * Threads that the kernel binds to CPUs, fence or not: how many, and some of their names, each
+ * once, in alphabetical order.
+ */
+uint32_t cl_linux_bound(char *ret_names, size_t size);
+
 /* Interrupts: /proc/interrupts by number and name; smp_affinity by number. hosts/irq.c */
 struct cl_irqs;
 int cl_irqs_new(struct cl_irqs **ret_irqs, struct cl_error *reterr);

@@ -247,20 +247,14 @@ int cl_recorder_open(const char *path, const char *host_uri, const struct cl_lim
 	return 0;
 }
 
-int cl_recorder_edit(struct cl_recorder *recorder, enum cl_edit edit, const struct cl_uuid *guest,
-		     struct cl_tid thread, uint32_t irq, uint64_t mask_hash,
+int cl_recorder_edit(struct cl_recorder *recorder, const struct cl_record_edit *edit,
 		     struct cl_error *reterr)
 {
-	struct cl_record_edit told = {
-		.edit = (uint32_t)edit, .thread = thread, .irq = irq, .mask_hash = mask_hash
-	};
 	int r = flush_outcomes(recorder, reterr);
 
 	if (r < 0)
 		return r;
-	if (guest)
-		told.guest = *guest;
-	if (!ENCODE(recorder, cl_put_edit(&sink, &told)))
+	if (!ENCODE(recorder, cl_put_edit(&sink, edit)))
 		return no_memory(recorder, reterr);
 	return write_frame(recorder, CL_FRAME_EDIT, recorder->raw.p, recorder->raw.len, reterr);
 }

@@ -30,9 +30,26 @@ int cl_recorder_open(const char *path, const char *host_uri, const struct cl_lim
  * What was told to the state between ticks: the arguments of cl_state_own_* and cl_state_adopt_*;
  * what one does not take is ignored.
  */
-enum cl_edit { CL_EDIT_OWN_THREAD, CL_EDIT_OWN_IRQ, CL_EDIT_ADOPT_THREAD, CL_EDIT_ADOPT_IRQ };
-int cl_recorder_edit(struct cl_recorder *recorder, enum cl_edit edit, const struct cl_uuid *guest,
-		     struct cl_tid thread, uint32_t irq, uint64_t mask_hash,
+enum cl_edit {
+	CL_EDIT_OWN_THREAD,
+	CL_EDIT_OWN_IRQ,
+	CL_EDIT_ADOPT_THREAD,
+	CL_EDIT_ADOPT_IRQ,
+	CL_EDIT_OWN_CPU,
+	CL_EDIT_OWN_VCPU,
+	CL_EDIT_OWN_FENCE,
+};
+struct cl_record_edit {
+	uint32_t edit; /* enum cl_edit */
+	struct cl_uuid guest;
+	struct cl_tid thread;
+	uint32_t number; /* of the interrupt or vCPU */
+	uint32_t domid;
+	uint64_t mask_hash;
+};
+/* Tells it, live as in a replay; false: the state does not know the object, or is full. */
+bool cl_record_tell(struct cl_state *state, const struct cl_record_edit *edit);
+int cl_recorder_edit(struct cl_recorder *recorder, const struct cl_record_edit *edit,
 		     struct cl_error *reterr);
 /*
  * The snapshot that core decided on and what it decided. The actions' objects are copied, for

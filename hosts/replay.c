@@ -121,22 +121,26 @@ int cl_replay_open(const char *path, struct cl_replay **ret_replay, struct cl_er
 	return 0;
 }
 
-static void tell_state(struct cl_state *state, const struct cl_record_edit *edit)
+bool cl_record_tell(struct cl_state *state, const struct cl_record_edit *edit)
 {
 	switch ((enum cl_edit)edit->edit) {
 	case CL_EDIT_OWN_THREAD:
-		cl_state_own_thread(state, &edit->guest, edit->thread, edit->mask_hash);
-		break;
+		return cl_state_own_thread(state, &edit->guest, edit->thread, edit->mask_hash);
 	case CL_EDIT_OWN_IRQ:
-		cl_state_own_irq(state, edit->irq, edit->mask_hash);
-		break;
+		return cl_state_own_irq(state, edit->number, edit->mask_hash);
 	case CL_EDIT_ADOPT_THREAD:
-		cl_state_adopt_thread(state, edit->thread);
-		break;
+		return cl_state_adopt_thread(state, edit->thread);
 	case CL_EDIT_ADOPT_IRQ:
-		cl_state_adopt_irq(state, edit->irq);
-		break;
+		return cl_state_adopt_irq(state, edit->number);
+	case CL_EDIT_OWN_CPU:
+		return cl_state_own_cpu(state, edit->number, edit->mask_hash);
+	case CL_EDIT_OWN_VCPU:
+		return cl_state_own_vcpu(state, &edit->guest, edit->domid, edit->number,
+					 edit->mask_hash);
+	case CL_EDIT_OWN_FENCE:
+		return cl_state_own_fence(state);
 	}
+	return false;
 }
 
 /*
@@ -203,7 +207,7 @@ static int next(struct cl_replay *replay, struct cl_error *reterr)
 		case CL_FRAME_EDIT:
 			r = CL_DECODE(&replay->reader, cl_get_edit(&source, &edit), reterr);
 			if (r == 0)
-				tell_state(replay->state, &edit);
+				(void)cl_record_tell(replay->state, &edit);
 			break;
 		case CL_FRAME_OUTCOMES:
 			if (replay->ticks == 0)

@@ -63,6 +63,12 @@ bool cl_threads_alive(const struct cl_threads *threads, int32_t pid);
 /* Finds who came and went, reads all times. *ret_changed: the set of threads is another than last
  * time. */
 int cl_threads_refresh(struct cl_threads *threads, bool *ret_changed, struct cl_error *reterr);
+/*
+ * Only for schedstat, after each refresh or never: of what a thread was booked since the last time
+ * it is taken to have run ppm[CPU that it was seen on] (n CPUs). cpu_ns is the sum of that, and
+ * what it had at first.
+ */
+void cl_threads_scale(struct cl_threads *threads, const uint32_t *ppm, uint32_t n);
 /* Masks and groups of all threads are read anew at the next refresh (after acting). */
 void cl_threads_recheck(struct cl_threads *threads);
 

@@ -45,7 +45,7 @@ static int read_stat(struct cl_threads *threads, const struct cl_process *proces
 	memcpy(thread->comm, stat.comm, sizeof(thread->comm));
 	thread->cpu = stat.cpu;
 	thread->bound = stat.flags & CL_PF_NO_SETAFFINITY;
-	entry->located_ns = thread->cpu_ns;
+	entry->located_ns = entry->booked_ns;
 	return 0;
 }
 
@@ -58,13 +58,31 @@ static int read_times(struct cl_threads *threads, const struct cl_process *proce
 
 	if (n < 0)
 		return unreadable(thread->id.tid, "schedstat", (int)-n, reterr);
-	if (!cl_schedstat_parse(text, &thread->cpu_ns, &thread->wait_ns))
+	if (!cl_schedstat_parse(text, &entry->booked_ns, &thread->wait_ns))
 		return cl_fail(reterr, EBADMSG,
 			       "schedstat of thread %d is not three numbers: a kernel without "
 			       "CONFIG_SCHED_INFO?",
 			       thread->id.tid);
+	if (entry->scaled_ns == CL_UNKNOWN)
+		thread->cpu_ns = entry->booked_ns;
 	thread->read_ns = threads->tick_ns;
 	return 0;
+}
+
+void cl_threads_scale(struct cl_threads *threads, const uint32_t *ppm, uint32_t n)
+{
+	for (uint32_t i = 0; i < threads->count; i++) {
+		struct cl_entry *entry = &threads->pool[threads->order[i]];
+		uint32_t cpu = entry->thread.cpu, share = cpu < n ? ppm[cpu] : CL_PPM;
+
+		if (entry->scaled_ns != CL_UNKNOWN && entry->booked_ns > entry->scaled_ns) {
+			uint64_t more_ns = entry->booked_ns - entry->scaled_ns;
+
+			entry->thread.cpu_ns +=
+				more_ns / CL_PPM * share + more_ns % CL_PPM * share / CL_PPM;
+		}
+		entry->scaled_ns = entry->booked_ns;
+	}
 }
 
 /* Who has ended, and whose number of threads is another. */
@@ -99,7 +117,7 @@ static int read_entry(struct cl_threads *threads, struct cl_process *process, ui
 	bool due = entry->young || cl_table_turn(threads, at, CL_TURN_STAT);
 	int r = read_times(threads, process, entry, reterr);
 
-	if (r == 0 && (due || entry->thread.cpu_ns - entry->located_ns >= MOVED_NS))
+	if (r == 0 && (due || entry->booked_ns - entry->located_ns >= MOVED_NS))
 		r = read_stat(threads, process, entry, reterr);
 	if (r == -ESRCH) {
 		cl_table_gone(threads, entry);

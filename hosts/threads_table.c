@@ -133,6 +133,7 @@ struct cl_entry *cl_table_add(struct cl_threads *threads, const struct cl_proces
 	entry->thread.process = process->pid;
 	entry->thread.tag = process->tag;
 	entry->thread.wait_ns = CL_UNKNOWN;
+	entry->scaled_ns = CL_UNKNOWN;
 	threads->order[threads->count++] = at;
 	threads->unsorted = true;
 	return entry;

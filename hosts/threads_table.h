@@ -45,7 +45,9 @@ struct cl_entry {
 	int fd[CL_KEPT_COUNT];
 	uint32_t row;        /* the clock's */
 	uint64_t start_ns;   /* the clock's start time, finer than thread.id.start */
-	uint64_t located_ns; /* cpu_ns when thread.cpu was read */
+	uint64_t booked_ns;  /* schedstat: cpu_ns by the kernel */
+	uint64_t scaled_ns;  /* how much of it is in cpu_ns, scaled; CL_UNKNOWN: cpu_ns is it */
+	uint64_t located_ns; /* booked_ns when thread.cpu was read */
 	uint32_t young;      /* ticks that it still is */
 	bool gone, seen, fresh;
 };

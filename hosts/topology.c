@@ -378,7 +378,10 @@ int cl_topology_new(struct cl_topology **ret_topology, struct cl_error *reterr)
 	topology->stat_size = ((cpus > 0 ? (size_t)cpus : CL_CPUS_MAX) + 2) * CPU_LINE_MAX;
 	topology->stat_text = malloc(topology->stat_size);
 	topology->stat_fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
-	if (sched_getaffinity(0, sizeof(topology->affinity),
+	/* The first process': a fence of masks leaves it alone, and we may be inside one. */
+	if (sched_getaffinity(1, sizeof(topology->affinity),
+			      (cpu_set_t *)(void *)&topology->affinity) < 0 &&
+	    sched_getaffinity(0, sizeof(topology->affinity),
 			      (cpu_set_t *)(void *)&topology->affinity) < 0)
 		memset(&topology->affinity, 0xff, sizeof(topology->affinity));
 	int r = 0;

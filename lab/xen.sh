@@ -230,6 +230,8 @@ machine_nodes() {
 }
 
 # Without SMAP, since dom0 dies at its first return to user space with it; the TSC flags and Xen's clock keep the pCPUs' clocks together.
+# eager-fpu: QEMU's XSAVE and XRSTOR do not fault while CR0.TS is set, so where Xen switches vCPUs' FPU lazily, as it does on AMD, a guest's
+# kernel saves and restores another vCPU's registers, and its processes die of them at random.
 boot() {
 	rm -f "$work/serial.log" "$work/job.log" "$work/out.img"
 	: >"$work/serial.log"
@@ -251,7 +253,7 @@ boot() {
 		-nodefaults -no-user-config -display none -no-reboot -chardev file,id=serial,path=serial.log -serial chardev:serial \
 		-drive if=none,id=out,file=out.img,format=raw,cache=unsafe -device virtio-blk-pci,drive=out \
 		-device virtio-serial-pci $talk "$@" \
-		-kernel xen -append "console=com1 com1=115200,8n1 dom0_mem=${dom0_mem}M,max:${dom0_max}M dom0_max_vcpus=${dom0_vcpus:-$pcpus} $dom0_pin sched=$sched spec-ctrl=no xpti=no clocksource=tsc tsc=stable:socket $xen_args" \
+		-kernel xen -append "console=com1 com1=115200,8n1 dom0_mem=${dom0_mem}M,max:${dom0_max}M dom0_max_vcpus=${dom0_vcpus:-$pcpus} $dom0_pin sched=$sched spec-ctrl=no,eager-fpu xpti=no clocksource=tsc tsc=stable:socket $xen_args" \
 		-initrd "$kernel,initramfs"
 	if [ "$name" = shell ]; then
 		# A background process of a shell without job control has no stdin, unless it is given one.

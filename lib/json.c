@@ -219,9 +219,11 @@ json_t *cl_json_plan(const struct cl_snapshot *snap, const struct cl_plan *plan)
 	SET(o, "secondary_cpus", cpus_of(&plan->secondary_cpus));
 	SET(o, "changes", number(cl_plan_changes(plan)));
 	SET(o, "dropped", number(plan->dropped));
+	SET(o, "goes_on", json_boolean(cl_plan_goes_on(plan)));
 	SET(o, "actions", complete(actions, plan->n.actions));
 	SET(o, "verdicts", complete(verdicts, plan->n.verdicts));
-	return complete(o, 6);
+	SET(o, "fence", cl_json_why(&plan->fence));
+	return complete(o, 8);
 }
 
 /* ---- books ---- */
@@ -317,7 +319,8 @@ json_t *cl_json_books(const char *host, const struct cl_snapshot *snap, const st
 	SET(o, "totals", totals_of(&plan->books));
 	SET(o, "guests", complete(guests, plan->n.guests));
 	SET(o, "works", complete(works, plan->n.verdicts));
-	return complete(o, 7);
+	SET(o, "fence", short_why(&plan->fence));
+	return complete(o, 8);
 }
 
 /* ---- params and text ---- */

@@ -172,11 +172,12 @@ static json_t *irq_facts_of(const struct cl_snapshot *snap, uint32_t i)
 
 	SET(o, "irq", json_integer((json_int_t)irq->number));
 	SET(o, "guest", guest_of(snap, irq->guest));
+	SET(o, "queue_vcpu", index_of(irq->queue_vcpu));
 	SET(o, "name", text_of(snap, irq->name));
 	SET(o, "cpus", mask_of(snap, irq->mask));
 	SET(o, "count", number(irq->count));
 	SET(o, "cpu_ns", number(irq->cpu_ns));
-	return complete(o, 6);
+	return complete(o, 7);
 }
 
 static json_t *cans_of(const struct cl_snapshot *snap)

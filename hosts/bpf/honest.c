@@ -47,6 +47,13 @@ int cl_honest_prepare(struct cl_clock *clock, enum cl_clock_time time, const str
 	uint32_t n = honest ? clock->cpu_count : 1;
 	int r = 0;
 
+	/* Half of it, BPF's figures by the kernel's clock, would be neither true nor to be scaled.
+	 */
+	if (time == CL_CLOCK_TIME_AUTO && is_on_xen() && !known)
+		return cl_fail(reterr, ENOENT,
+			       "this kernel runs on Xen and does not say where its runstate is "
+			       "(no xen_runstate in /sys/kernel/btf/vmlinux): a clock that leaves "
+			       "out what Xen gave to others cannot be had");
 	programs_of(clock, programs);
 	for (uint32_t i = 0; i < PROGRAMS; i++)
 		bpf_program__set_autoload(programs[i], honest);

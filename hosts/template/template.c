@@ -35,6 +35,7 @@ struct template
 	char no_nodes[CL_ERROR_MAX]; /* why the memory's nodes are not known; "" if they are */
 	struct cl_told told; /* (1) a list of processes. QEMU's is a folder of sockets, Xen's the
 				hypervisor */
+	bool met;            /* one of those listed was there once */
 	struct pollfd polls[CL_TOLD_MAX + 1];
 };
 
@@ -106,6 +107,18 @@ static void role(void *ctx, const struct cl_thread *thread, struct cl_build_role
 	ret_role->guest = process->ix;
 }
 
+/* A list without one that lives is a mistake at first; later it only says that all have ended. Not
+ * asked at open: undo opens this host long after. */
+static int meet(struct template *t, struct cl_error *reterr)
+{
+	for (uint32_t i = 0; i < t->told.top && !t->met; i++)
+		t->met = t->told.processes[i].id.tid != 0;
+	if (t->met || t->told.file[0] || t->told.listed_next < t->told.listed_count)
+		return 0;
+	return cl_fail(reterr, ESRCH, "template: there is no process %d%s", t->told.listed[0].pid,
+		       t->told.listed_count > 1 ? ", nor any other of those named" : "");
+}
+
 /* The order is fixed: the machine first, since CPU and node numbers are checked against it. */
 static int template_observe(struct cl_host *host, uint64_t deadline_ns, struct cl_snapshot *snap,
 			    struct cl_error *reterr)
@@ -117,7 +130,9 @@ static int template_observe(struct cl_host *host, uint64_t deadline_ns, struct c
 	cl_snapshot_reset(snap);
 	snap->taken_ns = cl_clock_ns();
 	cl_told_follow(&t->told, t->threads, deadline_ns);
-	r = cl_topology_observe(t->topology, snap, reterr);
+	r = meet(t, reterr);
+	if (r == 0)
+		r = cl_topology_observe(t->topology, snap, reterr);
 	if (r == 0)
 		r = cl_build_refresh(t->build, t->threads, &changed, reterr);
 	if (r < 0)

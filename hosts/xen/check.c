@@ -18,10 +18,20 @@ static void check_hypervisor(struct cl_xen *xen, const struct speaker *to)
 	      cl_hyper_scheduler(xen->hyper), xen->machine.pcpu_count, xen->machine.node_count);
 }
 
+/* How many physical CPUs its pool has; 0: not known. */
+static uint32_t dom0_pcpus(const struct cl_xen *xen)
+{
+	struct cl_hyper_pool pool;
+
+	if (cl_hyper_pool(xen->hyper, xen->dom0_pool, &pool) < 0 || pool.id != xen->dom0_pool)
+		return 0;
+	return cl_cpuset_count(&pool.pcpus);
+}
+
 static void check_pins(struct cl_xen *xen, const struct speaker *to)
 {
 	struct cl_cpuset taken;
-	uint32_t loose = 0, shared = 0, first_loose = CL_NONE;
+	uint32_t loose = 0, shared = 0, pcpus = dom0_pcpus(xen);
 
 	cl_cpuset_zero(&taken);
 	for (uint32_t v = 0; v < xen->dom0_vcpus && v < CL_CPUS_MAX; v++) {
@@ -30,7 +40,6 @@ static void check_pins(struct cl_xen *xen, const struct speaker *to)
 		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &pins, NULL) < 0)
 			continue;
 		if (cl_cpuset_count(&pins) != 1) {
-			first_loose = first_loose == CL_NONE ? v : first_loose;
 			loose++;
 		} else if (cl_cpuset_meets(&pins, &taken)) {
 			shared++;
@@ -38,11 +47,11 @@ static void check_pins(struct cl_xen *xen, const struct speaker *to)
 		cl_cpuset_or(&taken, &pins);
 	}
 	if (loose)
-		speak(to, "lost",
-		      "%u of dom0's %u vCPUs are not pinned: where work runs is a sample, and beside "
-		      "a guest is a guess; for each vCPU: xl vcpu-pin 0 %u %u (or dom0_vcpus_pin on "
-		      "Xen's command line)",
-		      loose, xen->dom0_vcpus, first_loose, first_loose);
+		speak(to, "note",
+		      "%u of dom0's %u vCPUs are not pinned: closer pins those that nobody has set "
+		      "when it acts (pin=1); until then where work runs is a sample, and beside a "
+		      "guest is a guess",
+		      loose, xen->dom0_vcpus);
 	else if (shared)
 		speak(to, "lost",
 		      "%u of dom0's vCPUs share a CPU with another: xl vcpu-pin 0 VCPU CPU gives "
@@ -50,6 +59,11 @@ static void check_pins(struct cl_xen *xen, const struct speaker *to)
 		      shared);
 	else
 		speak(to, "ok", "dom0's %u vCPUs are pinned one to one", xen->dom0_vcpus);
+	if (pcpus && xen->dom0_vcpus > pcpus)
+		speak(to, "lost",
+		      "dom0 has %u vCPUs and its cpupool %u CPUs: %u vCPUs have none of their own, and "
+		      "move about; boot Xen with dom0_max_vcpus=%u",
+		      xen->dom0_vcpus, pcpus, xen->dom0_vcpus - pcpus, pcpus);
 	if (xen->dom0_vcpus < xen->machine.pcpu_count)
 		speak(to, "lost",
 		      "dom0 has %u vCPUs and the host %u CPUs: guests on the others get the nearest; "
@@ -73,6 +87,35 @@ static void check_pools(struct cl_xen *xen, const struct speaker *to)
 		      pool, list, is.scheduler, is.domains,
 		      pool ? "; dom0 has no CPU there: their work runs on the nearest" : "");
 	}
+}
+
+/* What is on every CPU whatever is done: said once, so that nobody looks for it in vain. */
+static void check_bound(const struct speaker *to)
+{
+	char names[600];
+	uint32_t threads = cl_linux_bound(names, sizeof(names));
+
+	speak(to, "note",
+	      "on every CPU, fence or not: %u threads that the kernel binds (%s), its timer ticks, "
+	      "interrupts between CPUs, and workers that it makes later for work of no CPU, of loop "
+	      "and dm-crypt too (/sys/devices/virtual/workqueue/cpumask)",
+	      threads, names);
+}
+
+/* Seen with systemd 252: reloads and units that come and go leave the containers and their
+ * partition as they are, and all slices are outside of it. */
+static void check_systemd(const struct cl_xen *xen, const struct speaker *to)
+{
+	if (access("/run/systemd/system", F_OK) < 0)
+		return;
+	if (xen->cgroup.version == 2)
+		speak(to, "note",
+		      "systemd manages cgroups here, and leaves /closer alone; AllowedCPUs= of a slice "
+		      "or unit that names secondary CPUs takes the fence down");
+	else
+		speak(to, "note",
+		      "systemd manages cgroups here: services that it starts later are outside of a "
+		      "fence of masks (CPUAffinity= in system.conf holds for all)");
 }
 
 static void check_guest(const struct cl_xen_guest *guest, const struct speaker *to)
@@ -114,7 +157,8 @@ void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, 
 		works += xen->works[i].pid != 0;
 	check_hypervisor(xen, &to);
 	speak(&to, xen->guest_count ? "ok" : "note",
-	      "%u guests, %u threads and processes work for them", xen->guest_count, works);
+	      "%u guest%s, %u threads and processes work for them", xen->guest_count,
+	      xen->guest_count == 1 ? "" : "s", works);
 	if (xen->store_problem[0])
 		speak(&to, "bad", "%s", xen->store_problem);
 	check_pins(xen, &to);
@@ -136,4 +180,6 @@ void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, 
 		      xen->cgroup.mount);
 	if (xen->irq_problem[0])
 		speak(&to, "lost", "%s", xen->irq_problem);
+	check_systemd(xen, &to);
+	check_bound(&to);
 }

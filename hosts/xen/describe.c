@@ -142,6 +142,11 @@ static void open_counters(struct reading *reading, struct cl_xen_device *device)
 			continue;
 		device->counters[i] = open(path, O_RDONLY | O_CLOEXEC);
 	}
+	device->threaded = -1;
+	if (device->kind != CL_XEN_VIF)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/net/%s/threaded", device->name);
+	device->threaded = open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /* A name that becomes part of a path of sysfs: dom0 wrote it, from the guest's configuration. */
@@ -205,10 +210,13 @@ static void read_devices(struct reading *reading, enum cl_xen_device_kind kind,
 
 static void close_devices(struct cl_xen_device *devices, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		for (uint32_t k = 0; k < 4; k++)
 			if (devices[i].counters[k] >= 0)
 				close(devices[i].counters[k]);
+		if (devices[i].threaded >= 0)
+			close(devices[i].threaded);
+	}
 }
 
 void cl_xen_forget_devices(struct cl_xen_guest *guest)
@@ -250,17 +258,39 @@ static void read_driver(struct reading *reading)
 	}
 }
 
+static uint64_t nodes_of(const struct cl_hyper_machine *machine, const struct cl_cpuset *pcpus)
+{
+	uint64_t nodes = 0;
+
+	for (uint32_t p = cl_cpuset_next(pcpus, 0); p != CL_NONE && p < machine->pcpu_count;
+	     p = cl_cpuset_next(pcpus, p + 1))
+		if (machine->pcpus[p].online && machine->pcpus[p].node < CL_NODES_MAX)
+			nodes |= UINT64_C(1) << machine->pcpus[p].node;
+	return nodes;
+}
+
 /*
  * Where its memory lies is where its affinity pointed when it was given. A domain that is being
  * made has none yet, so it is asked until it has a device; what is pinned later moves no memory.
  */
 static void ask_home(struct cl_xen *xen, struct cl_xen_guest *guest)
 {
-	uint64_t home;
+	uint32_t count = xen->machine.node_count, domid = guest->domain.domid;
+	uint64_t all = count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX, affinity;
+	uint64_t nodes[CL_CPUS_MAX];
+	struct cl_cpuset pcpus, soft;
 
-	if (!guest->housed && cl_hyper_home(xen->hyper, guest->domain.domid, &home) == 0)
-		guest->home = home;
-	guest->housed |= guest->device_count > 0;
+	if (guest->housed || cl_hyper_home(xen->hyper, domid, &affinity) < 0)
+		return;
+	uint32_t vcpus =
+		guest->domain.vcpu_count < CL_CPUS_MAX ? guest->domain.vcpu_count : CL_CPUS_MAX;
+
+	for (uint32_t v = 0; v < vcpus; v++)
+		nodes[v] = cl_hyper_vcpu_cpus(xen->hyper, domid, v, &pcpus, &soft) == 0
+				   ? nodes_of(&xen->machine, &pcpus)
+				   : all;
+	guest->home = cl_xen_home(affinity, nodes, vcpus, all);
+	guest->housed = guest->device_count > 0;
 }
 
 static void describe(struct reading *reading)
@@ -295,6 +325,8 @@ static void describe(struct reading *reading)
 	guest->model = model;
 	ask_home(reading->xen, guest);
 	snprintf(guest->name, sizeof(guest->name), "%s", name);
+	/* One that is being made is given its name after its number. */
+	guest->dirty |= !name[0];
 	guest->described = true;
 	guest->described_ns = cl_clock_ns();
 }
@@ -331,6 +363,10 @@ void cl_xen_describe(struct cl_xen *xen, uint64_t deadline_ns)
 
 	if (r == 0)
 		r = cl_store_drain(&xen->store, &reading.err);
+	/* It is given its nodes long before it has a device, and work for it starts at once. */
+	for (uint32_t i = 0; i < xen->guest_count; i++)
+		if (!xen->guests[i].housed)
+			ask_home(xen, &xen->guests[i]);
 	for (uint32_t i = 0; i < xen->guest_count && r == 0; i++) {
 		if (!xen->guests[i].dirty)
 			continue;

@@ -8,6 +8,7 @@
 #include "xen/guests.h"
 
 #include "lib.h"
+#include "nic.h"
 
 #include <string.h>
 
@@ -16,24 +17,32 @@
 
 /* ---- the machine ---- */
 
-static void read_dom0(struct cl_xen *xen)
+/* True: a vCPU may be elsewhere than before. */
+static bool read_dom0(struct cl_xen *xen)
 {
 	struct cl_hyper_vcpu vcpu;
+	struct cl_cpuset was;
+	bool changed = false;
 
 	for (uint32_t v = 0; v < CL_CPUS_MAX; v++) {
 		xen->dom0_at[v] = CL_NONE;
 		if (v >= xen->dom0_vcpus)
 			continue;
+		was = xen->dom0_pins[v];
 		if (cl_hyper_vcpu_cpus(xen->hyper, 0, v, &xen->dom0_pins[v], NULL) < 0)
 			cl_cpuset_zero(&xen->dom0_pins[v]);
+		changed |= !cl_cpuset_equal(&was, &xen->dom0_pins[v]);
 		if (cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0 && vcpu.pcpu < CL_CPUS_MAX)
 			xen->dom0_at[v] = vcpu.pcpu;
 	}
+	return changed;
 }
 
-static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_snapshot *snap)
+static void fill_dom0_cpu(struct cl_xen *xen, uint32_t v, struct cl_snapshot *snap)
 {
 	struct cl_cpu *cpu = &snap->cpus[v];
+	/* /proc/stat knows of steal at each tick; the times of threads do not. */
+	uint64_t booked_ns = cpu->online ? cpu->busy_ns + cpu->steal_ns : CL_UNKNOWN;
 	const struct cl_hyper_machine *machine = &xen->machine;
 	bool pinned = cl_cpuset_count(&xen->dom0_pins[v]) == 1;
 	uint32_t pcpu = pinned ? cl_cpuset_next(&xen->dom0_pins[v], 0) : xen->dom0_at[v];
@@ -45,11 +54,13 @@ static void fill_dom0_cpu(const struct cl_xen *xen, uint32_t v, struct cl_snapsh
 	/* One that moves about shares its core with nobody for long. */
 	cpu->core = CL_CPUS_MAX << 16 | v;
 	cpu->pcpu = pcpu;
-	cpu->pins = cl_snapshot_mask(snap, &xen->dom0_pins[v]);
+	if (!cl_cpuset_empty(&xen->dom0_pins[v])) /* else they could not be read */
+		cpu->pins = cl_snapshot_mask(snap, &xen->dom0_pins[v]);
 	if (!cl_threads_overhead(xen->threads, v, &cpu->overhead_ns))
 		cpu->overhead_ns = CL_UNKNOWN;
 	if (v < xen->dom0_vcpus && cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0)
 		cpu->busy_ns = vcpu.cpu_ns;
+	cl_scale_cpu(&xen->scale, v, booked_ns, cpu->busy_ns);
 	if (pcpu == CL_NONE || pcpu >= machine->pcpu_count)
 		return;
 	if (machine->pcpus[pcpu].node < machine->node_count)
@@ -85,6 +96,8 @@ static void fill_machine(struct cl_xen *xen, struct cl_snapshot *snap)
 		if (xen->cpu_of[pcpu] == CL_NONE)
 			xen->cpu_of[pcpu] = v;
 	}
+	if (!cl_threads_honest(xen->threads))
+		cl_threads_scale(xen->threads, xen->scale.ppm, own);
 	for (uint32_t p = 0; p < machine->pcpu_count; p++) {
 		struct cl_cpu *cpu = NULL;
 
@@ -165,6 +178,7 @@ static void add_devices(const struct cl_xen_guest *guest, struct cl_snapshot *sn
 		if (nic) {
 			nic->guest = guest->ix;
 			nic->name = cl_snapshot_text(snap, from->name);
+			nic->threaded = cl_nic_threaded(from->threaded);
 			nic->rx_packets = read_counter(from->counters[0]);
 			nic->rx_bytes = read_counter(from->counters[1]);
 			nic->tx_packets = read_counter(from->counters[2]);
@@ -203,7 +217,6 @@ static void add_entitlement(struct cl_xen *xen, const struct cl_xen_guest *guest
 
 static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_snapshot *snap)
 {
-	uint64_t all = snap->n.nodes < 64 ? (UINT64_C(1) << snap->n.nodes) - 1 : UINT64_MAX;
 	struct cl_guest *out = cl_snapshot_add_guests(snap);
 
 	guest->ix.v = CL_NONE;
@@ -216,8 +229,7 @@ static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_
 	out->domid = guest->domain.domid;
 	out->driver = guest->driver_domid ? guest->driver_domid : CL_NONE;
 	add_entitlement(xen, guest, out);
-	/* Affinity to all nodes is what a guest has that nobody placed: nothing is known then. */
-	out->home = (guest->home & all) == all && snap->n.nodes > 1 ? 0 : guest->home & all;
+	out->home = guest->home;
 	if (out->home && !(out->home & (out->home - 1)))
 		out->home_most.v = (uint32_t)__builtin_ctzll(out->home);
 	out->mem_bytes = out->balloon_bytes = guest->domain.mem_bytes;
@@ -253,6 +265,8 @@ static void settle_irqs(struct cl_xen *xen, struct cl_snapshot *snap, uint32_t f
 				domid == CL_NONE ? NULL : cl_xen_find(xen, domid);
 
 			irq.guest.v = guest ? guest->ix.v : CL_NONE;
+		} else {
+			irq.queue_vcpu = cl_xen_irq_vcpu(xen, cl_snapshot_str(snap, irq.name));
 		}
 		if (irq.guest.v != CL_NONE)
 			snap->irqs[kept++] = irq;
@@ -293,6 +307,8 @@ static void fill_pools(const struct cl_xen *xen, struct cl_snapshot *snap)
 		pool->pcpus = cl_snapshot_mask(snap, &xen->pools[i].pcpus);
 		pool->slice_ns = xen->pools[i].slice_ns;
 		pool->ratelimit_ns = xen->pools[i].ratelimit_ns;
+		if (pool->id == xen->dom0_pool)
+			snap->pool = pool->pcpus;
 	}
 }
 
@@ -304,7 +320,9 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 
 	snap->taken_ns = now_ns;
 	snap->guests_outside = true;
-	if (!xen->machine_ns || now_ns - xen->machine_ns > MACHINE_NS) {
+	/* A CPU that left the pool takes a pin with it: where else there is room must not be old.
+	 */
+	if (read_dom0(xen) || !xen->machine_ns || now_ns - xen->machine_ns > MACHINE_NS) {
 		r = look_at_machine(xen, reterr);
 		xen->machine_ns = now_ns;
 	}
@@ -316,7 +334,6 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 		return r;
 	/* Somebody came or went: perhaps one more is on its way. */
 	xen->rescan |= changed;
-	read_dom0(xen);
 	fill_machine(xen, snap);
 	fill_pools(xen, snap);
 	snap->part_ns[CL_PART_CPU] = cl_clock_ns();
@@ -327,7 +344,7 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 	if (r < 0)
 		return r;
 	add_irqs(xen, snap);
-	snap->can |= UINT32_C(1) << CL_CAN_MEMORY_NODES;
+	snap->can |= UINT32_C(1) << CL_CAN_MEMORY_NODES | UINT32_C(1) << CL_CAN_PIN;
 	snap->dropped.guests += xen->dropped_guests;
 	cl_build_finish(xen->build, xen->threads, snap);
 	return 0;

@@ -36,11 +36,8 @@ static void settle_ids(struct cl_xen *xen)
 		for (uint32_t k = 0; k < i && !taken; k++)
 			taken = cl_uuid_compare(&xen->guests[k].id, &guest->domain.id) == 0;
 		guest->id = guest->domain.id;
-		if (!taken)
-			continue;
-		guest->id.b[0] ^= 0xff;
-		guest->id.b[1] ^= (uint8_t)(guest->domain.domid >> 8);
-		guest->id.b[2] ^= (uint8_t)guest->domain.domid;
+		if (taken)
+			cl_xen_own_id(&guest->domain, &guest->id);
 	}
 }
 
@@ -70,6 +67,7 @@ int cl_xen_list_guests(struct cl_xen *xen, struct cl_error *reterr)
 	for (uint32_t i = 0; i < count; i++) {
 		if (domains[i].domid == 0) {
 			xen->dom0_vcpus = domains[i].vcpu_count;
+			xen->dom0_pool = domains[i].cpupool;
 			continue;
 		}
 		/* A domain that dies has its memory left, but no work. */

@@ -148,6 +148,19 @@ int cl_hyper_domains(struct cl_hyper *hyper, const struct cl_hyper_domain **ret_
 	return 0;
 }
 
+int cl_hyper_domain(struct cl_hyper *hyper, uint32_t domid, struct cl_hyper_domain *ret_domain)
+{
+	xc_domaininfo_t info;
+	int n = xc_domain_getinfolist(hyper->xc, domid, 1, &info);
+
+	if (n < 0)
+		return -errno;
+	if (n == 0 || info.domain != domid) /* the next one that there is */
+		return -ESRCH;
+	take_domain(&info, ret_domain);
+	return 0;
+}
+
 int cl_hyper_vcpu(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
 		  struct cl_hyper_vcpu *ret_vcpu)
 {
@@ -177,6 +190,22 @@ int cl_hyper_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
 	take_map(hyper, hyper->map, ret_pcpus);
 	if (ret_soft)
 		take_map(hyper, hyper->soft, ret_soft);
+	return 0;
+}
+
+int cl_hyper_set_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
+			   const struct cl_cpuset *pcpus)
+{
+	memset(hyper->map, 0, hyper->map_bytes);
+	for (uint32_t cpu = cl_cpuset_next(pcpus, 0); cpu != CL_NONE;
+	     cpu = cl_cpuset_next(pcpus, cpu + 1)) {
+		if (cpu >= hyper->map_bytes * 8)
+			return -EINVAL;
+		hyper->map[cpu / 8] |= (uint8_t)(1u << cpu % 8);
+	}
+	if (xc_vcpu_setaffinity(hyper->xc, domid, (int)vcpu, hyper->map, hyper->soft,
+				XEN_VCPUAFFINITY_HARD) < 0)
+		return -errno;
 	return 0;
 }
 

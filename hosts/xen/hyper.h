@@ -4,7 +4,8 @@
  *
  *   open -> { domains | vcpu | vcpu_cpus | home | machine | port }* -> close
  *
- * Each call is one hypercall, or a few; buffers are kept. Nothing here changes anything.
+ * Each call is one hypercall, or a few; buffers are kept. Only cl_hyper_set_vcpu_cpus changes
+ * anything.
  */
 #ifndef CLOSER_XEN_HYPER_H
 #define CLOSER_XEN_HYPER_H
@@ -53,12 +54,17 @@ void cl_hyper_close(struct cl_hyper *hyper); /* NULL is fine */
 /* All domains by rising domid, dom0 first; valid until the next call. */
 int cl_hyper_domains(struct cl_hyper *hyper, const struct cl_hyper_domain **ret_domains,
 		     uint32_t *ret_count, struct cl_error *reterr);
+/* -ESRCH: there is no domain with this number. */
+int cl_hyper_domain(struct cl_hyper *hyper, uint32_t domid, struct cl_hyper_domain *ret_domain);
 /* -ESRCH: no such domain or vCPU. */
 int cl_hyper_vcpu(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
 		  struct cl_hyper_vcpu *ret_vcpu);
 /* pCPUs that it may run on (hard affinity), and that it prefers (soft; may be NULL). */
 int cl_hyper_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
 		       struct cl_cpuset *ret_pcpus, struct cl_cpuset *ret_soft);
+/* Hard affinity; soft affinity stays. -EINVAL: none of these is in its cpupool. */
+int cl_hyper_set_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
+			   const struct cl_cpuset *pcpus);
 /* Node affinity, one bit a node. */
 int cl_hyper_home(struct cl_hyper *hyper, uint32_t domid, uint64_t *ret_nodes);
 int cl_hyper_machine(struct cl_hyper *hyper, struct cl_hyper_machine *ret_machine,

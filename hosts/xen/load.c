@@ -39,7 +39,8 @@ static int fail_not_dom0(struct cl_error *reterr)
 			       "the control domain of a Xen host");
 	if (access(CAPABILITIES, F_OK) < 0)
 		return cl_fail(reterr, ENODEV,
-			       "xen: %s is not there: mount it (mount -t xenfs xenfs /proc/xen)",
+			       "xen: %s is not there: run closer in dom0, and mount it there "
+			       "(mount -t xenfs xenfs /proc/xen)",
 			       CAPABILITIES);
 	return cl_fail(reterr, ENODEV,
 		       "xen: this domain does not control the host (%s has no control_d); "
@@ -74,7 +75,7 @@ static void *open_module(char *ret_why, size_t size)
 	return module;
 }
 
-static int shim_open(const char *arg, struct cl_host **ret_host, struct cl_error *reterr)
+static int load(const struct cl_xen_module **ret_module, struct cl_error *reterr)
 {
 	const struct cl_xen_module *module;
 	char why[256];
@@ -102,7 +103,26 @@ static int shim_open(const char *arg, struct cl_host **ret_host, struct cl_error
 			       " is of another closer than this one (" CLOSER_VERSION
 			       "): install both from one build");
 	}
-	return module->ops->open(arg, ret_host, reterr);
+	*ret_module = module;
+	return 0;
+}
+
+static int shim_open(const char *arg, struct cl_host **ret_host, struct cl_error *reterr)
+{
+	const struct cl_xen_module *module;
+	int r = load(&module, reterr);
+
+	return r < 0 ? r : module->ops->open(arg, ret_host, reterr);
+}
+
+int cl_xen_vcpus_load(const struct cl_xen_vcpus **ret_vcpus, struct cl_error *reterr)
+{
+	const struct cl_xen_module *module;
+	int r = load(&module, reterr);
+
+	if (r == 0)
+		*ret_vcpus = &module->vcpus;
+	return r;
 }
 
 /* Only to be found and opened: the host that is opened has the module's operations. */

@@ -27,10 +27,18 @@ static bool number(const char *from, const char *end, uint64_t most, uint32_t *r
 	return true;
 }
 
+/* The blank before field `to`, from the one before (or the end of) `from`. */
+static const char *field_after(const char *p, int from, int to)
+{
+	for (; p && from < to; from++)
+		p = strchr(p + 1, ' ');
+	return p;
+}
+
 bool cl_xen_parse_stat(const char *text, struct cl_xen_stat *ret_stat)
 {
 	const char *open = strchr(text, '('), *p = strrchr(text, ')');
-	uint64_t flags;
+	uint64_t parent, session, flags;
 
 	if (!open || !p || p < open)
 		return false;
@@ -41,14 +49,20 @@ bool cl_xen_parse_stat(const char *text, struct cl_xen_stat *ret_stat)
 	memcpy(ret_stat->comm, open + 1, len);
 	ret_stat->comm[len] = '\0';
 	/* p is at the end of field 2 */
-	for (int field = 2; p && field < 9; field++)
-		p = strchr(p + 1, ' ');
+	p = field_after(p, 2, 4);
+	if (!p || !cl_parse_u64(p + 1, &parent, NULL) || parent > INT32_MAX)
+		return false;
+	p = field_after(p, 4, 6);
+	if (!p || !cl_parse_u64(p + 1, &session, NULL) || session > INT32_MAX)
+		return false;
+	p = field_after(p, 6, 9);
 	if (!p || !cl_parse_u64(p + 1, &flags, NULL) || flags > UINT32_MAX)
 		return false;
-	for (int field = 9; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
+	p = field_after(p, 9, 22);
 	if (!p || !cl_parse_u64(p + 1, &ret_stat->start, NULL))
 		return false;
+	ret_stat->parent = (int32_t)parent;
+	ret_stat->session = (int32_t)session;
 	ret_stat->flags = (uint32_t)flags;
 	return true;
 }
@@ -219,4 +233,18 @@ bool cl_xen_parse_model(const char *args, size_t len, uint32_t *ret_domid)
 		at += n + 1;
 	}
 	return false;
+}
+
+uint64_t cl_xen_home(uint64_t affinity, const uint64_t *vcpu_nodes, uint32_t vcpu_count,
+		     uint64_t all)
+{
+	uint64_t held = 0;
+
+	affinity &= all;
+	if (affinity != all || (all & (all - 1)) == 0)
+		return affinity;
+	for (uint32_t v = 0; v < vcpu_count; v++)
+		if ((vcpu_nodes[v] & all) != all)
+			held |= vcpu_nodes[v] & all;
+	return held == all ? all : 0;
 }

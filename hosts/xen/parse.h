@@ -16,6 +16,7 @@
 
 struct cl_xen_stat {
 	char comm[CL_XEN_COMM];
+	int32_t parent, session;
 	uint32_t flags;
 	uint64_t start;
 };
@@ -29,7 +30,7 @@ struct cl_xen_named {
 	uint32_t queue; /* or CL_NONE */
 };
 
-/* Of /proc/PID/stat: name, flags, start. False: it is not as proc(5) says. */
+/* Of /proc/PID/stat: name, parent, session, flags, start. False: it is not as proc(5) says. */
 bool cl_xen_parse_stat(const char *text, struct cl_xen_stat *ret_stat);
 bool cl_xen_is_kernel_thread(const struct cl_xen_stat *stat);
 
@@ -50,5 +51,41 @@ bool cl_xen_parse_owner(const char *path, uint32_t *ret_domid);
 
 /* "-xen-domid", "N" among the arguments of a device model: text of /proc/PID/cmdline. */
 bool cl_xen_parse_model(const char *args, size_t len, uint32_t *ret_domid);
+
+/*
+ * The home of a guest, by the nodes that its affinity and its vCPUs' hard affinities name; all: the
+ * machine's nodes. Affinity to all nodes is also what a guest has that nobody placed: that one's is
+ * not known, 0. One whose vCPUs are each held to less than all nodes, and together to all of them,
+ * spans them on purpose.
+ */
+uint64_t cl_xen_home(uint64_t affinity, const uint64_t *vcpu_nodes, uint32_t vcpu_count,
+		     uint64_t all);
+
+/* ---- parse_tools.c: commands of the toolstack; texts of processes that root started ---- */
+
+enum cl_xen_about {
+	CL_XEN_ABOUT_DOMAIN, /* who: the name or number of a guest */
+	CL_XEN_ABOUT_CONFIG, /* who: a file with the name of the guest that it makes */
+	CL_XEN_ABOUT_STREAM, /* the guest that its save helper receives */
+};
+
+struct cl_xen_command {
+	enum cl_xen_about about;
+	char who[CL_PATH_MAX]; /* "" for STREAM */
+};
+
+/* Which guest a command is about: /proc/PID/cmdline of xl. False: none, or it does nothing for it.
+ */
+bool cl_xen_parse_xl(const char *args, size_t len, struct cl_xen_command *ret_command);
+/* Likewise of libxl-save-helper: "--save-domain", two descriptors, the domain; or
+ * "--restore-domain". */
+bool cl_xen_parse_helper(const char *args, size_t len, uint32_t *ret_domid);
+/* The name in a guest's configuration (xl.cfg(5)). */
+bool cl_xen_parse_config(const char *text, char *ret_name, size_t size);
+/*
+ * The guest that xl waits for, by the file that it talks to: ".../xl-NAME.log"; of one that was
+ * received the name that it is given then.
+ */
+bool cl_xen_parse_log(const char *path, char *ret_name, size_t size);
 
 #endif

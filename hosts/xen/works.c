@@ -5,7 +5,8 @@
  *
  * A name convinces nobody: any process may call itself vif1.0-q0-guest-rx. It has to be a thread of
  * the kernel's, its device one that xenstore has for a domain that lives. A device model is the
- * process that the toolstack wrote down, and its arguments have to agree.
+ * process that the toolstack wrote down, and its arguments have to agree. The toolstack's own
+ * processes are tools.c's.
  */
 #include "xen/guests.h"
 
@@ -99,7 +100,7 @@ static struct cl_xen_work *slot_for(struct cl_xen *xen, int32_t pid)
 	return spare;
 }
 
-static void keep(struct cl_xen *xen, const struct cl_xen_work *seen)
+void cl_xen_keep(struct cl_xen *xen, const struct cl_xen_work *seen)
 {
 	struct cl_xen_work *work = slot_for(xen, seen->pid);
 
@@ -139,10 +140,10 @@ static void look_at_kernel_thread(struct cl_xen *xen, int32_t pid, const struct 
 		.device = (uint32_t)(device - guest->devices),
 		.queue = named.queue,
 	};
-	keep(xen, &work);
+	cl_xen_keep(xen, &work);
 }
 
-static bool read_stat(const struct cl_xen *xen, int32_t pid, struct cl_xen_stat *ret_stat)
+bool cl_xen_read_stat(const struct cl_xen *xen, int32_t pid, struct cl_xen_stat *ret_stat)
 {
 	char name[32], text[1024];
 
@@ -151,13 +152,22 @@ static bool read_stat(const struct cl_xen *xen, int32_t pid, struct cl_xen_stat 
 	       cl_xen_parse_stat(text, ret_stat);
 }
 
+void cl_xen_look_at_kernel(struct cl_xen *xen, int32_t pid)
+{
+	struct cl_xen_stat stat;
+
+	if (cl_xen_read_stat(xen, pid, &stat) && cl_xen_is_kernel_thread(&stat))
+		look_at_kernel_thread(xen, pid, &stat);
+}
+
 static void look_at_model(struct cl_xen *xen, struct cl_xen_guest *guest)
 {
 	struct cl_xen_stat stat;
 	char name[32], args[ARGS_READ];
 	uint32_t domid;
 
-	if (!guest->model || !read_stat(xen, guest->model, &stat) || cl_xen_is_kernel_thread(&stat))
+	if (!guest->model || !cl_xen_read_stat(xen, guest->model, &stat) ||
+	    cl_xen_is_kernel_thread(&stat))
 		return;
 	snprintf(name, sizeof(name), "%d/cmdline", guest->model);
 	cl_autoclose int fd = openat(dirfd(xen->proc), name, O_RDONLY | O_CLOEXEC);
@@ -174,7 +184,7 @@ static void look_at_model(struct cl_xen *xen, struct cl_xen_guest *guest)
 		.device = CL_NONE,
 		.queue = CL_NONE,
 	};
-	keep(xen, &work);
+	cl_xen_keep(xen, &work);
 }
 
 static void walk(struct cl_xen *xen)
@@ -190,12 +200,16 @@ static void walk(struct cl_xen *xen)
 		uint64_t pid;
 
 		if (!cl_parse_u64(entry->d_name, &pid, &end) || *end || pid > INT32_MAX ||
-		    !read_stat(xen, (int32_t)pid, &stat) || !cl_xen_is_kernel_thread(&stat))
+		    !cl_xen_read_stat(xen, (int32_t)pid, &stat))
 			continue;
-		look_at_kernel_thread(xen, (int32_t)pid, &stat);
+		if (cl_xen_is_kernel_thread(&stat))
+			look_at_kernel_thread(xen, (int32_t)pid, &stat);
+		else
+			cl_xen_look_at_process(xen, (int32_t)pid, &stat);
 	}
 	for (uint32_t i = 0; i < xen->guest_count; i++)
 		look_at_model(xen, &xen->guests[i]);
+	cl_xen_settle_tools(xen, true);
 	for (uint32_t i = 0; i < xen->work_top; i++)
 		if (xen->works[i].pid && !xen->works[i].found)
 			drop_work(xen, &xen->works[i]);
@@ -203,19 +217,29 @@ static void walk(struct cl_xen *xen)
 		xen->work_top--;
 }
 
-void cl_xen_scan(struct cl_xen *xen)
+static bool is_time(struct cl_xen *xen, uint64_t now_ns)
 {
-	uint64_t now_ns = cl_clock_ns();
 	bool settling = now_ns < xen->settle_ns;
+	uint64_t share = xen->rescan ? NEWS_SHARE : COST_SHARE;
 
 	if (xen->rescan)
 		xen->settle_ns = now_ns + SETTLE_NS;
-	if (xen->scan_ns && !xen->rescan && !settling && now_ns < xen->scan_ns + EVERY_NS)
-		return;
-	uint64_t share = xen->rescan ? NEWS_SHARE : COST_SHARE;
+	if (xen->scan_ns == 0)
+		return true;
+	if (!xen->rescan && !settling && now_ns < xen->scan_ns + EVERY_NS)
+		return false;
+	return now_ns >= xen->scan_ns + xen->scan_cost_ns * share;
+}
 
-	if (xen->scan_ns && now_ns < xen->scan_ns + xen->scan_cost_ns * share)
+void cl_xen_scan(struct cl_xen *xen)
+{
+	uint64_t now_ns = cl_clock_ns();
+
+	cl_xen_look_at_born(xen);
+	if (!is_time(xen, now_ns)) {
+		cl_xen_settle_tools(xen, false);
 		return;
+	}
 	walk(xen);
 	xen->rescan = false;
 	xen->scan_ns = cl_clock_ns();
@@ -234,11 +258,35 @@ void cl_xen_role(void *ctx, const struct cl_thread *thread, struct cl_build_role
 
 	if (!guest || guest->ix.v == CL_NONE)
 		return;
+	/* On v2 a command moves as a whole, with its first thread: the others wait for xenstore. */
+	if (work->is_tool && xen->cgroup.version == 2 && thread->id.tid != thread->process)
+		return;
 	ret_role->as = CL_BUILD_WORK;
 	ret_role->guest = guest->ix;
 	ret_role->kind = work->kind;
 	ret_role->vcpu = work->vcpu;
-	ret_role->alone = work->is_kernel;
+	ret_role->alone = work->is_kernel || work->is_tool;
+}
+
+uint32_t cl_xen_irq_vcpu(struct cl_xen *xen, const char *name)
+{
+	struct cl_xen_guest *guest = NULL;
+	struct cl_xen_named named;
+	const char *dash = strrchr(name, '-');
+	const struct cl_xen_device *device =
+		cl_xen_parse_irq(name, &named) ? find_device(xen, &named, &guest) : NULL;
+
+	if (!device)
+		return CL_NONE;
+	struct cl_xen_work work = {
+		.domid = guest->domain.domid,
+		/* which of its ends */
+		.kind = dash && strcmp(dash, "-rx") == 0 ? CL_WORK_NETBACK_RX
+							 : CL_WORK_NETBACK_DEALLOC,
+		.device = (uint32_t)(device - guest->devices),
+		.queue = named.queue == CL_NONE && device->port_count == 1 ? 0 : named.queue,
+	};
+	return queue_vcpu(xen, &work);
 }
 
 struct cl_guest_ix cl_xen_irq_owner(void *ctx, const char *name)

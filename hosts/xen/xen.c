@@ -3,8 +3,10 @@
 #include "xen/guests.h"
 
 #include "lib.h"
+#include "nic.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
@@ -30,6 +32,8 @@ static void xen_close(struct cl_host *host)
 	cl_hyper_close(xen->hyper);
 	if (xen->proc)
 		closedir(xen->proc);
+	if (xen->loadavg >= 0)
+		close(xen->loadavg);
 	free(xen->guests);
 	free(xen->guests_next);
 	free(xen->works);
@@ -48,6 +52,7 @@ static int make_tables(struct cl_xen *xen, struct cl_error *reterr)
 	xen->proc = opendir("/proc");
 	if (!xen->proc)
 		return cl_fail(reterr, errno, "opening /proc: %s", strerror(errno));
+	xen->loadavg = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
 	return 0;
 }
 
@@ -61,13 +66,16 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 	if (!xen)
 		return cl_fail(reterr, ENOMEM, "opening xen: no memory");
 	xen->host.ops = &xen_ops;
-	xen->store.fd = -1;
+	xen->store.fd = xen->loadavg = -1;
+	cl_scale_begin(&xen->scale);
 	cl_cgroup_find(&xen->cgroup);
 	r = *arg ? cl_fail(reterr, EINVAL,
 			   "xen: takes nothing behind the colon: there is one Xen here")
 		 : make_tables(xen, reterr);
 	if (r == 0)
 		r = cl_hyper_open(&xen->hyper, reterr);
+	if (r == 0)
+		r = cl_hyper_machine(xen->hyper, &xen->machine, reterr);
 	if (r == 0)
 		r = cl_xen_list_guests(xen, reterr);
 	if (r == 0)
@@ -83,10 +91,17 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 		return r;
 	}
 	cl_build_moves_alone(xen->build);
+	cl_build_fences(xen->build);
+	cl_build_shows_top(xen->build);
+	if (cl_nic_can())
+		cl_build_may(xen->build, CL_CAN_NAPI_THREAD);
+	else
+		cl_build_cannot(xen->build, CL_CAN_NAPI_THREAD,
+				"this kernel cannot run a device's NAPI in threads (Linux 5.12)");
 	if (!cl_threads_honest(xen->threads))
 		cl_build_cannot(xen->build, CL_CAN_CLOCK,
-				"without BPF on the running time of its vCPUs dom0's kernel "
-				"counts time that Xen gave to guests as work");
+				"without BPF only dom0's kernel says what ran, and it counts time "
+				"that Xen gave to guests as work");
 	if (cl_irqs_new(&xen->irqs, &err) < 0)
 		snprintf(xen->irq_problem, sizeof(xen->irq_problem), "%s", err.text);
 	/* The first observation is to show all guests: a plan may be made of it. */
@@ -116,16 +131,35 @@ static int xen_observe(struct cl_host *host, uint64_t deadline_ns, struct cl_sna
 static int xen_read(struct cl_host *host, const struct cl_change *change,
 		    struct cl_setting *ret_setting, struct cl_error *reterr)
 {
-	return cl_linux_read(&((struct cl_xen *)host)->cgroup, change, ret_setting, reterr);
+	struct cl_xen *xen = (struct cl_xen *)host;
+
+	if (change->kind == CL_CHANGE_VCPU)
+		return cl_xen_vcpu_read(xen->hyper, change, ret_setting, reterr);
+	return cl_linux_read(&xen->cgroup, change, ret_setting, reterr);
 }
 
 static int xen_apply(struct cl_host *host, const struct cl_change *change, struct cl_error *reterr)
 {
 	struct cl_xen *xen = (struct cl_xen *)host;
 
+	if (change->kind == CL_CHANGE_VCPU) {
+		int r = cl_xen_vcpu_apply(xen->hyper, change, reterr);
+
+		if (r < 0) /* perhaps its pool is another by now */
+			xen->machine_ns = 0;
+		return r;
+	}
 	/* Whatever comes of it: what was read before is not to be believed any more. */
 	cl_build_recheck(xen->build, xen->threads);
+	xen->rescan |= change->kind == CL_CHANGE_NIC; /* its threads come or go */
 	return cl_linux_apply(&xen->cgroup, change, reterr);
+}
+
+static int xen_along(struct cl_host *host, const struct cl_change *change,
+		     int (*fn)(void *ctx, const struct cl_change *along), void *ctx,
+		     struct cl_error *reterr)
+{
+	return cl_linux_along(&((struct cl_xen *)host)->cgroup, change, fn, ctx, reterr);
 }
 
 static int xen_wait(struct cl_host *host, uint64_t until_ns, int fd, enum cl_wake *ret_why,
@@ -176,6 +210,7 @@ static const struct cl_host_ops xen_ops = {
 	.observe = xen_observe,
 	.read = xen_read,
 	.apply = xen_apply,
+	.along = xen_along,
 	.wait = xen_wait,
 	.now_ns = xen_now_ns,
 	.check = xen_check,
@@ -191,4 +226,5 @@ const struct cl_xen_module cl_xen_module = {
 	.change_bytes = sizeof(struct cl_change),
 	.version = CLOSER_VERSION,
 	.ops = &xen_ops,
+	.vcpus = { cl_hyper_open, cl_xen_vcpu_read, cl_xen_vcpu_apply, cl_hyper_close },
 };

@@ -23,7 +23,8 @@ enum cl_change_kind {
 			     directions */
 	CL_CHANGE_IRQ,    /* smp_affinity of an interrupt */
 	CL_CHANGE_GROUP,  /* a container: absent, or present with these CPUs */
-	CL_CHANGE_FENCE,  /* a container is a partition of its own (1) or a plain member (0) */
+	CL_CHANGE_FENCE,  /* a container is a partition of its own (1) or a plain member (0); "/": a
+			     mark in the journal that masks are the fence */
 	CL_CHANGE_VCPU,   /* physical CPUs that a domain's vCPU may be on (hard affinity) */
 	CL_CHANGE_NIC,    /* a network device's NAPI runs in threads (1) or in softirqs (0) */
 };
@@ -33,7 +34,7 @@ struct cl_setting {
 	bool has_path;          /* THREAD: path is part of it */
 	char path[CL_PATH_MAX]; /* cgroup path inside its hierarchy (v1: cpuset's; v2: the unified
 				   one) */
-	struct cl_cpuset cpus;  /* THREAD, IRQ, GROUP, VCPU */
+	struct cl_cpuset cpus;  /* THREAD, IRQ, GROUP, VCPU; FENCE: what is left to all others */
 	int64_t number;         /* FENCE, NIC */
 };
 
@@ -85,6 +86,14 @@ struct cl_host_ops {
 	/* Compare and set: -ESTALE and nothing written if the present setting is neither from nor
 	 * to; 0 at once if it is to. */
 	int (*apply)(struct cl_host *host, const struct cl_change *change, struct cl_error *reterr);
+	/*
+	 * What a change means for threads that closer does not place, each as a change of its own:
+	 * journalled with it, applied after it. Only a fence has any. NULL: never. fn: 0 or -errno,
+	 * which ends it.
+	 */
+	int (*along)(struct cl_host *host, const struct cl_change *change,
+		     int (*fn)(void *ctx, const struct cl_change *along), void *ctx,
+		     struct cl_error *reterr);
 	/* Blocks until then at the latest; EVENT: a guest or thread came or went; SIGNAL: fd became
 	 * readable; END: a replay is over. */
 	int (*wait)(struct cl_host *host, uint64_t until_ns, int fd, enum cl_wake *ret_why,

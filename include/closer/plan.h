@@ -73,8 +73,8 @@ struct cl_group_ref {
 
 enum cl_value_tag { CL_VALUE_ABSENT, CL_VALUE_INT, CL_VALUE_MASK, CL_VALUE_GROUP, CL_VALUE_PLACE };
 
-/* MASK: mask. GROUP: a container with its CPUs, group + mask. PLACE: a thread's group + mask. Masks
- * are the plan's. */
+/* MASK: mask. GROUP: a container with its CPUs, group + mask. PLACE: a thread's group + mask. INT:
+ * number; of a fence also mask, the CPUs that are left to all others. Masks are the plan's. */
 struct cl_value {
 	enum cl_value_tag tag;
 	int64_t number;
@@ -97,6 +97,7 @@ struct cl_value {
 	X(NEAREST, "nearest-allowed", "CPU %0:c is not a secondary CPU: CPU %1:c is the nearest (distance %2:g)") \
 	X(CROWDED, "crowded", "it waited %2:p of the time: given %1:g CPU(s)") \
 	X(OFF_MAIN, "off-main", "where its vCPUs run is not known yet: any of the %1:g secondary CPU(s) of its home") \
+	X(WAITS, "waits", "it waits for the guest's end, and is no work: the default") \
 	X(INHERITED, "inherited", "a vCPU born of placed work inherited its mask: back to the default") \
 	X(ONE_TO_ONE, "one-to-one", "vCPU %0:g of the privileged domain on physical CPU %1:g: beside a guest is then a place") \
 	X(EXCLUSIVE, "main-exclusive", "physical CPUs of the main container are kept free of guests (%0:g CPU(s) are left to it)") \
@@ -107,6 +108,7 @@ struct cl_value {
 	/* left: why nothing was done */ \
 	X(IN_PLACE, "in-place", "is where it should be") \
 	X(FOREIGN, "somebody-else", "somebody else has set it; left alone until `closer adopt`") \
+	X(TAKEN_OVER, "taken-over", "somebody else has set it since: no longer closer's") \
 	X(BOUND, "kernel-bound", "the kernel does not let it be moved") \
 	X(NO_SECONDARY, "no-secondary", "there is no CPU outside the main container: it stays") \
 	X(STALE, "stale", "was read %0:t ago: not acted on") \
@@ -133,7 +135,7 @@ struct cl_why {
 struct cl_object {                 /* one of them, by the action's kind */
 	struct cl_tid thread;      /* THREAD_*, VCPU_RESTORE */
 	uint32_t irq;              /* IRQ_* */
-	struct cl_group_ref group; /* GROUP_* */
+	struct cl_group_ref group; /* GROUP_*; FENCE: what becomes a partition, NONE: masks fence */
 	uint32_t cpu;              /* CPU_*: the privileged domain's vCPU, by its number */
 	struct cl_nic_ix nic;      /* NAPI_THREAD */
 	struct cl_vcpu_ix vcpu;    /* VCPU_* */
@@ -190,8 +192,9 @@ struct cl_books {
 	uint64_t unattributed_ns;
 	uint64_t overhead_ns; /* ticks, IPIs, idle entry and exit, where they are told apart */
 	int64_t gap_ns;       /* the parts above less busy: how well the books close */
-	bool estimated; /* main_part and far_part rest on where work was seen, not on where it ran
-			 */
+	/* main_part and far_part rest on where work was seen, not on where it ran; or all times of
+	 * work are scaled (no CL_CAN_CLOCK). */
+	bool estimated;
 	bool main_measured; /* false: main_ns is 0 and inside unattributed_ns */
 };
 
@@ -210,6 +213,7 @@ struct cl_plan {
 	struct cl_books books;
 	struct cl_cpuset main_cpus; /* as resolved from params and the host */
 	struct cl_cpuset secondary_cpus;
+	struct cl_why fence;  /* why it is up, or is not; NONE if none is asked for or needed yet */
 	uint32_t *mask_slots; /* as in struct cl_snapshot */
 	uint32_t mask_slot_count;
 };
@@ -224,6 +228,9 @@ struct cl_mask_ix cl_plan_mask(struct cl_plan *plan, const struct cl_cpuset *set
 const struct cl_cpuset *cl_plan_set(const struct cl_plan *plan, struct cl_mask_ix mask);
 /* Actions that would change something: possible, and not a release. */
 uint32_t cl_plan_changes(const struct cl_plan *plan);
+/* Is there more to do once this plan is applied, that rests on it? Then another one follows at
+ * once. */
+bool cl_plan_goes_on(const struct cl_plan *plan);
 const char *cl_action_kind_name(enum cl_action_kind kind);
 enum cl_phase cl_action_kind_phase(enum cl_action_kind kind);
 /* The journal forgets the object; nothing is written to it. */

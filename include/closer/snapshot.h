@@ -40,7 +40,9 @@ enum cl_origin {
 	X(DEVICE_MODEL, "device-model", CL_ORIGIN_GUEST, "a Xen guest's device model") \
 	X(INTERRUPT, "interrupt", CL_ORIGIN_GUEST, "device interrupts and the softirqs that they raise; no thread") \
 	X(HELPER, "helper", CL_ORIGIN_GUEST, "any other thread of the guest's process") \
-	X(THREAD, "thread", CL_ORIGIN_GUEST, "a thread of a process that the template host was told of")
+	X(THREAD, "thread", CL_ORIGIN_GUEST, "a thread of a process that the template host was told of") \
+	X(TOOLSTACK, "toolstack", CL_ORIGIN_MANAGEMENT, "a command of Xen's toolstack for the guest, and what it started") \
+	X(WAITER, "waiter", CL_ORIGIN_MANAGEMENT, "a process that waits for the guest's end: no work, given back")
 /* clang-format on */
 
 enum cl_work_kind {
@@ -63,6 +65,7 @@ enum cl_work_kind {
 	X(MEMORY_NODES, "memory-nodes", "a guest's home is taken to be every node") \
 	X(PIN, "vcpu-pin", "virtual CPUs stay where the hypervisor puts them") \
 	X(FENCE, "fence", "other tasks may run on the secondary CPUs") \
+	X(PARTITION, "partition", "the fence is made of masks: what pid 1 and the kernel start later is not inside it") \
 	X(NAPI_THREAD, "napi-thread", "packets that guests send are work of interrupts, not of threads")
 /* clang-format on */
 
@@ -241,6 +244,7 @@ struct cl_disk {
 struct cl_irq {
 	uint32_t number;
 	struct cl_guest_ix guest; /* whose, or CL_NONE */
+	uint32_t queue_vcpu;      /* as in struct cl_work */
 	struct cl_text name;
 	struct cl_mask_ix mask;
 	uint64_t count;

@@ -41,10 +41,12 @@ struct cl_state_vcpu {
 	uint64_t load;      /* ppm of a CPU, smoothed */
 	uint64_t retry_ns;  /* not before, after a refusal */
 	uint32_t refused;
-	uint32_t newborn;    /* 1 until it was first looked at by place */
-	uint64_t pcpus_hash; /* physical CPUs that closer last gave it, 0 = none */
-	uint32_t foreign;    /* 1: these are somebody's by now */
-	uint32_t pad;
+	uint32_t newborn; /* 1 until it was first looked at by place */
+	/* Of the domain with this number: a guest that reboots or comes back has another, and its
+	 * vCPUs have nothing of ours. */
+	uint32_t domid;
+	uint32_t foreign;    /* 1: its physical CPUs are somebody's by now */
+	uint64_t pcpus_hash; /* those that closer last gave it, 0 = none */
 };
 
 /* A vCPU of the privileged domain; index = its number. */
@@ -92,7 +94,8 @@ struct cl_state {
 	struct cl_state_cpu *cpus;
 	uint64_t contributed_ns[CL_CPUS_MAX]; /* outside I/O that each CPU has run: rule 3 */
 	struct cl_backoff root;               /* of /closer itself */
-	struct cl_backoff fence;              /* of making it a partition */
+	struct cl_backoff fence;              /* of putting up the fence */
+	uint64_t fenced;                      /* 1: we put it up, or found it to be somebody's */
 	struct cl_backoff gone;               /* of removing containers whose guest is gone */
 	uint64_t ticks;
 };
@@ -110,6 +113,11 @@ void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void
 bool cl_state_own_thread(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread,
 			 uint64_t mask_hash);
 bool cl_state_own_irq(struct cl_state *state, uint32_t number, uint64_t mask_hash);
+/* A vCPU of the privileged domain; of a guest, while it is the domain with this number. */
+bool cl_state_own_cpu(struct cl_state *state, uint32_t cpu, uint64_t mask_hash);
+bool cl_state_own_vcpu(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
+		       uint32_t index, uint64_t mask_hash);
+bool cl_state_own_fence(struct cl_state *state);
 /* adopt: the operator hands a thread or interrupt over, whatever is set on it. False: not known. */
 bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread);
 bool cl_state_adopt_irq(struct cl_state *state, uint32_t number);

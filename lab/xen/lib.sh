@@ -10,6 +10,7 @@
 #       in the list $LAB_PLACES, which is gone through by turns; where that is empty, node (N - 1) modulo the nodes
 #       cpus=LIST: instead of node, as in xl.cfg
 #   wait_guest N [SECONDS]        returns when its userland answers; fails the job after 180 s
+#   start_pvh N SECONDS [KEY=VALUE..]  start_guest type=pvh and wait_guest: a PVH guest's boot stalls now and then, and is tried once more
 #   ask N COMMAND [SECONDS]       one command to its agent (loadgen --help), prints the JSON reply, within 60 s where nothing is said:
 #                                 ask 1 "run udp-echo to=$LAB_PEER rate=200 for=5s + disk-read dev=/dev/xvda rate=200 for=5s"
 #   guest_sh N COMMAND [SECONDS]  one command line in its shell; its output and exit status
@@ -23,6 +24,15 @@
 #   until_true SECONDS COMMAND..  tries it ten times a second; fails when the time is over
 #   keep FILE..                   copies files into /out
 #   say TEXT, fail TEXT           on the job's output; fail ends the job with 1
+#   check WHAT COMMAND..          prints "ok WHAT" or "not ok WHAT"; the job goes on. `verdict` at the end counts, and fails if one did not hold
+#   quietly COMMAND..             without its output
+#   cpus_of PID                   CPUs that a thread may use
+#   secondary NODE                CPUs of dom0 on a node, but the main container's, CPU 0; all others where it has none there
+#   closer_groups                 where closer's groups are, if it has any
+#   placed N CPU..                are all threads and named interrupts of guest gN on these CPUs, and its threads in its container, where there
+#                                 are containers? Says which is not
+#   dom0_state                    masks and groups of dom0's threads, interrupts, groups, vCPUs' pins: all that closer may set; read from /proc,
+#                                 sysfs and xl, sorted, to be compared
 
 lab_places=${LAB_PLACES:-}
 LAB_PEER=$LAB_NET.1:7077
@@ -36,12 +46,14 @@ fail() {
 	exit 1
 }
 
+# The clock's seconds: a try may take some itself.
 until_true() {
-	lab_left=$(($1 * 10))
+	read -r lab_now lab_rest </proc/uptime
+	lab_until=$((${lab_now%.*} + $1))
 	shift
 	until "$@"; do
-		lab_left=$((lab_left - 1))
-		[ "$lab_left" -gt 0 ] || return 1
+		read -r lab_now lab_rest </proc/uptime
+		[ "${lab_now%.*}" -lt "$lab_until" ] || return 1
 		sleep 0.1
 	done
 }
@@ -141,7 +153,7 @@ vcpus=$vcpus
 $cpus
 ${weight:+cpu_weight=$weight}
 ${cap:+cap=$cap}
-${pool:+pool="$pool"}
+$([ -z "$pool" ] || echo "pool=\"$pool\"")
 $([ "$type" != pvh ] || echo 'tsc_mode="native"')
 extra="console=hvc0 quiet cryptomgr.notests lsm= audit=0 mitigations=off nokaslr panic=-1 closer.lab=1 closer.ip=$(guest_ip "$lab_n") closer.queues=$queues"
 vif=["bridge=xenbr0,mac=00:16:3e:99:77:$(printf %02x "$lab_n")"]
@@ -150,6 +162,18 @@ on_crash="preserve"
 CFG
 	xl create -q "/etc/xen/guests/g$lab_n.cfg" || fail "xl create of g$lab_n failed"
 )
+
+start_pvh() {
+	lab_pvh=$1 lab_seconds=$2
+	shift 2
+	start_guest "$lab_pvh" type=pvh "$@"
+	until_true "$lab_seconds" lab_answers "$lab_pvh" || {
+		say "g$lab_pvh stalled in its boot: made anew"
+		stop_guest "$lab_pvh"
+		start_guest "$lab_pvh" type=pvh "$@"
+		wait_guest "$lab_pvh" "$lab_seconds"
+	}
+}
 
 # One line to a guest's port. Its answer's last line is the status. The time is a limit for a guest that died meanwhile.
 lab_line() { # N SECONDS LINE
@@ -203,7 +227,7 @@ peer() {
 }
 
 backend_threads() {
-	# Few processes: where the machine under Xen is overcommitted, one of many short ones was seen to die of a fault now and then.
+	# Few processes: they are slow to start under emulation.
 	grep -s . /proc/[0-9]*/comm | sed -n -E "s,^/proc/([0-9]+)/comm:((napi/)?vif$(domid "$1")\\.|$(domid "$1")\\.xvd)(.*),\1 \2\4,p"
 }
 
@@ -227,4 +251,117 @@ lab_first_guests() {
 		wait_guest "$lab_g"
 		lab_g=$((lab_g + 1))
 	done
+}
+
+lab_count=0
+lab_bad=0
+check() {
+	lab_what=$1
+	shift
+	lab_count=$((lab_count + 1))
+	if "$@"; then
+		echo "ok $lab_what"
+	else
+		echo "not ok $lab_what"
+		lab_bad=$((lab_bad + 1))
+	fi
+}
+
+verdict() {
+	say "$((lab_count - lab_bad)) of $lab_count checks hold"
+	[ "$lab_bad" = 0 ]
+}
+
+quietly() {
+	"$@" >/dev/null 2>&1
+}
+
+cpus_of() {
+	sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$1/status"
+}
+
+# Is every CPU of a list such as 0,2-3 in the words that follow?
+within() { # LIST CPU..
+	lab_list=$1
+	shift
+	lab_any=no
+	for lab_part in $(echo "$lab_list" | tr , ' '); do
+		lab_cpu=${lab_part%-*}
+		while [ "$lab_cpu" -le "${lab_part#*-}" ]; do
+			case " $* " in
+			*" $lab_cpu "*) lab_any=yes ;;
+			*) return 1 ;;
+			esac
+			lab_cpu=$((lab_cpu + 1))
+		done
+	done
+	[ $lab_any = yes ]
+}
+
+secondary() {
+	node_cpus "$1" >/tmp/node
+	xl vcpu-list Domain-0 | awk 'NR == FNR { node[$1] = 1; next }
+		$3 ~ /^[1-9]/ { all = all " " $3; if ($4 in node) near = near " " $3 }
+		END { print near ? near : all }' /tmp/node -
+}
+
+closer_groups() {
+	case $LAB_CGROUP in
+	1) echo /sys/fs/cgroup/cpuset/closer ;;
+	*) echo /sys/fs/cgroup/closer ;;
+	esac
+}
+
+placed() { # N CPU..
+	lab_n=$1
+	shift
+	backend_threads "$lab_n" >/tmp/threads
+	[ -s /tmp/threads ] || return 1
+	while read -r lab_pid lab_name; do
+		within "$(cpus_of "$lab_pid")" "$@" || {
+			echo "g$lab_n: $lab_name is on $(cpus_of "$lab_pid"), not within $*"
+			return 1
+		}
+		[ "$LAB_CGROUP" = none ] || grep -q "/closer/$(guest_uuid "$lab_n")" "/proc/$lab_pid/cgroup" || {
+			echo "g$lab_n: $lab_name is in $(cat "/proc/$lab_pid/cgroup")"
+			return 1
+		}
+	done </tmp/threads
+	for lab_irq in $(backend_irqs "$lab_n"); do
+		within "$(cat "/proc/irq/$lab_irq/smp_affinity_list")" "$@" || {
+			echo "g$lab_n: interrupt $lab_irq is on $(cat "/proc/irq/$lab_irq/smp_affinity_list"), not within $*"
+			return 1
+		}
+	done
+}
+
+# Threads of the kernel, and daemons; not those that the kernel binds (PF_NO_SETAFFINITY in proc(5)'s flags), its workers among them: nobody else can
+# set these. The groups' files but subtree_control, where the kernel keeps what was ever enabled.
+dom0_state() {
+	{ # grep fails where a process ended meanwhile
+		grep -s -H . /proc/[0-9]*/stat || true
+		grep -s -H . /proc/[0-9]*/cgroup || true
+		grep -s -H '^Cpus_allowed_list:' /proc/[0-9]*/status || true
+	} | awk '
+		{ at = index($0, ":"); split(substr($0, 1, at - 1), part, "/"); pid = part[3]; value = substr($0, at + 1) }
+		part[4] == "stat" {
+			name[pid] = value
+			sub(/^[0-9]* \(/, "", name[pid])
+			sub(/\) [A-Za-z] .*/, "", name[pid])
+			sub(/.*\) [A-Za-z] /, "", value)
+			split(value, field, " ")
+			kept[pid] = (field[1] == 2 && int(field[6] / 67108864) % 2 == 0) || name[pid] ~ /^(kthreadd|xenstored|xenconsoled|xl|loadgen)$/
+			next
+		}
+		part[4] == "cgroup" { group[pid] = group[pid] " " value; next }
+		{ sub(/^Cpus_allowed_list:[ \t]*/, "", value); mask[pid] = value }
+		END {
+			for (pid in mask)
+				if (kept[pid]) print "thread " pid " " name[pid] " " mask[pid] group[pid]
+		}' >/tmp/dom0_state
+	grep -s -H . /proc/irq/[0-9]*/smp_affinity_list >>/tmp/dom0_state || true
+	find /sys/fs/cgroup -type d >>/tmp/dom0_state
+	find /sys/fs/cgroup -name 'cpuset.cpus*' -exec grep -s -H . {} + >>/tmp/dom0_state || true
+	xl vcpu-list | awk '{ print "vcpu", $1, $2, $3, $(NF - 2), $NF }' >>/tmp/dom0_state
+	LC_ALL=C sort -u /tmp/dom0_state
 }

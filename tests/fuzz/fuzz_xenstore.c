@@ -46,6 +46,21 @@ static void names(const char *text, size_t size)
 		assert(domid < CL_XEN_DOMIDS);
 }
 
+static void commands(const char *raw, size_t size, const char *text)
+{
+	struct cl_xen_command command;
+	uint32_t domid = CL_NONE;
+	char name[16];
+
+	if (cl_xen_parse_xl(raw, size, &command))
+		assert((command.about == CL_XEN_ABOUT_STREAM) == !command.who[0]);
+	if (cl_xen_parse_helper(raw, size, &domid))
+		assert(domid < CL_XEN_DOMIDS);
+	if (cl_xen_parse_config(text, name, sizeof(name)) ||
+	    cl_xen_parse_log(text, name, sizeof(name)))
+		assert(name[0] && strlen(name) < sizeof(name) && strstr(text, name));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* Of exactly these sizes, so that ASan sees a byte too many. */
@@ -57,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	frames(raw, size);
 	names(text, size);
+	commands(raw, size, text);
 	free(raw);
 	free(text);
 	return 0;

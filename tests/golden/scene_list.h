@@ -155,6 +155,44 @@ static void fill_come_and_go(struct scene_world *w, unsigned tick)
 	scene_end(w, 0, 10000, 5000);
 }
 
+/*
+ * Xen: dom0's vCPUs are pinned, then guests are kept off the main container's CPU, then their work
+ * goes beside them. A third guest comes at tick 4; at tick 6 somebody pins a vCPU of dom0's, at
+ * tick 8 one of a guest's.
+ */
+static void fill_xen_pins(struct scene_world *w, unsigned tick)
+{
+	if (tick == 6)
+		w->pins[3] = scene_cpus("2-3");
+	if (tick == 8)
+		w->kept[0].pcpus = scene_cpus("0-1");
+	scene_host(w, 4, 2, false);
+	scene_hypervisor(w);
+	struct cl_guest_ix a = scene_guest(w, 1, "web", 1), b = scene_guest(w, 2, "db", 2), c;
+
+	scene_domain_vcpu(w, a, 0, 1, "0-1", 400000);
+	scene_work(w, a, CL_WORK_NETBACK_RX, 1, "vif1.0-q0-guest", 3, "0-3", "/", 60000);
+	scene_domain_vcpu(w, b, 0, 3, "2-3", 300000);
+	scene_domain_vcpu(w, b, 1, 2, "0-3", 100000);
+	scene_work(w, b, CL_WORK_BLKBACK, 1, "2.xvda-0", 0, "0-3", "/", 90000);
+	scene_irq(w, b, 70, "vif2.0-q0-tx");
+	w->snap->guests[a.v].domid = 1;
+	w->snap->guests[b.v].domid = 2;
+	w->born = 4;
+	if (tick >= 4) {
+		c = scene_guest(w, 3, "late", 0);
+		w->snap->guests[c.v].domid = 3;
+		scene_domain_vcpu(w, c, 0, 0, "0-3", 200000);
+		scene_work(w, c, CL_WORK_BLKBACK, 1, "3.xvda-0", 0, "0-3", "/", 30000);
+	}
+	scene_end(w, 0, 100000, 5000);
+}
+
+static void params_xen_pins(struct cl_params *params)
+{
+	params->main_exclusive = 1;
+}
+
 static int outcome_come_and_go(const struct cl_action *action, unsigned tick)
 {
 	return action->kind == CL_ACTION_THREAD_PLACE && tick == 3 ? EPERM : 0;
@@ -172,6 +210,8 @@ static const struct scene scenes[] = {
 	  NULL, NULL },
 	{ "come-and-go", "guests come, go, come again; a refusal", 16, fill_come_and_go, NULL,
 	  outcome_come_and_go },
+	{ "xen-pins", "4 vCPUs of dom0 on 4 physical CPUs, 2 nodes; guests off the main container",
+	  12, fill_xen_pins, params_xen_pins, NULL },
 };
 
 static inline const struct scene *scene_named(const char *name)

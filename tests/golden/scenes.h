@@ -40,7 +40,13 @@ struct scene_world {
 		uint32_t number;
 		struct cl_cpuset mask;
 	} irqs[SCENE_OBJECTS];
-	uint32_t thread_count, group_count, irq_count;
+	struct {
+		struct cl_uuid guest;
+		uint32_t index;
+		struct cl_cpuset pcpus;
+	} kept[SCENE_OBJECTS];
+	struct cl_cpuset pins[SCENE_CPUS]; /* empty: as it came */
+	uint32_t thread_count, group_count, irq_count, kept_count;
 };
 
 struct scene {
@@ -90,6 +96,8 @@ static inline void scene_host(struct scene_world *world, uint32_t cpus, uint32_t
 		snap->part_ns[i] = snap->taken_ns + 100000;
 	for (uint32_t i = 0; i < CL_CAN_COUNT; i++)
 		snap->can |= UINT32_C(1) << i;
+	/* Guests' vCPUs are threads here. */
+	snap->can &= ~(UINT32_C(1) << CL_CAN_FENCE | UINT32_C(1) << CL_CAN_PARTITION);
 	cl_cpuset_zero(&all);
 	for (uint32_t c = 0; c < cpus; c++) {
 		struct cl_cpu *cpu = cl_snapshot_add_cpus(snap);
@@ -119,6 +127,41 @@ static inline void scene_host(struct scene_world *world, uint32_t cpus, uint32_t
 		group->cpus = cl_snapshot_mask(snap, &world->groups[i].cpus);
 		group->ours = true;
 		group->guest = world->groups[i].guest;
+	}
+}
+
+/*
+ * After scene_host: its CPUs are the vCPUs of a domain, on as many physical CPUs of the same nodes.
+ * Those to which none is pinned come behind.
+ */
+static inline void scene_hypervisor(struct scene_world *world)
+{
+	struct cl_snapshot *snap = world->snap;
+	struct cl_cpuset taken;
+
+	cl_cpuset_zero(&taken);
+	snap->pool = snap->allowed;
+	snap->guests_outside = true;
+	for (uint32_t c = 0; c < world->cpus; c++) {
+		struct cl_cpu *cpu = &snap->cpus[c];
+		bool pinned = cl_cpuset_count(&world->pins[c]) == 1;
+
+		cpu->pins = cl_cpuset_empty(&world->pins[c])
+				    ? snap->pool
+				    : cl_snapshot_mask(snap, &world->pins[c]);
+		cpu->pcpu = pinned ? cl_cpuset_next(&world->pins[c], 0) : c;
+		cpu->core = pinned ? cpu->pcpu : 1000 + c;
+		if (pinned)
+			cl_cpuset_add(&taken, cpu->pcpu);
+	}
+	for (uint32_t p = 0; p < world->cpus; p++) {
+		struct cl_cpu *cpu = cl_cpuset_has(&taken, p) ? NULL : cl_snapshot_add_cpus(snap);
+
+		if (!cpu)
+			continue;
+		cpu->online = true;
+		cpu->pcpu = cpu->core = p;
+		cpu->node.v = p * snap->n.nodes / world->cpus;
 	}
 }
 
@@ -189,6 +232,37 @@ static inline void scene_vcpu(struct scene_world *world, struct cl_guest_ix gues
 	vcpu->wait_ns = 5000 * (uint64_t)world->tick;
 	if (world->tick > 0)
 		world->busy_ns[cpu] += ppm * 1000;
+}
+
+/* On a physical CPU; pcpus: as long as closer has not set it. */
+static inline void scene_domain_vcpu(struct scene_world *world, struct cl_guest_ix guest,
+				     uint32_t index, uint32_t pcpu, const char *pcpus, uint64_t ppm)
+{
+	struct cl_snapshot *snap = world->snap;
+	struct cl_cpuset set = scene_cpus(pcpus), cpus;
+	struct cl_vcpu *vcpu = cl_snapshot_add_vcpus(snap);
+
+	for (uint32_t i = 0; i < world->kept_count; i++)
+		if (world->kept[i].index == index &&
+		    cl_uuid_compare(&world->kept[i].guest, &snap->guests[guest.v].id) == 0)
+			set = world->kept[i].pcpus;
+	if (!cl_cpuset_has(&set, pcpu))
+		pcpu = cl_cpuset_next(&set, 0);
+	vcpu->guest = guest;
+	vcpu->index = index;
+	vcpu->pcpus = cl_snapshot_mask(snap, &set);
+	cl_cpuset_zero(&cpus);
+	for (uint32_t c = snap->n.cpus; c-- > 0;) {
+		/* A vCPU that moves about is not the place of what is there now. */
+		bool place = c >= world->cpus || cl_cpuset_count(&world->pins[c]) == 1;
+
+		if (place && cl_cpuset_has(&set, snap->cpus[c].pcpu))
+			cl_cpuset_add(&cpus, c);
+		if (place && snap->cpus[c].pcpu == pcpu)
+			vcpu->cpu.v = c;
+	}
+	vcpu->mask = cl_snapshot_mask(snap, &cpus);
+	vcpu->cpu_ns = ppm * 1000 * scene_age(world);
 }
 
 /* mask, path: as long as closer has not set it. cpu: where it runs if its mask lets it. */
@@ -316,6 +390,17 @@ static inline void scene_set_group(struct scene_world *world, const struct cl_ac
 		world->group_count++;
 }
 
+static inline void scene_keep(struct scene_world *world, const struct cl_action *action,
+			      const struct cl_cpuset *pcpus)
+{
+	const struct cl_vcpu *vcpu = &world->snap->vcpus[action->object.vcpu.v];
+
+	assert(world->kept_count < SCENE_OBJECTS);
+	world->kept[world->kept_count].guest = world->snap->guests[vcpu->guest.v].id;
+	world->kept[world->kept_count].index = vcpu->index;
+	world->kept[world->kept_count++].pcpus = *pcpus;
+}
+
 /* What the kernel would show after this action was done. */
 static inline void scene_apply(struct scene_world *world, const struct cl_plan *plan,
 			       const struct cl_action *action)
@@ -337,10 +422,14 @@ static inline void scene_apply(struct scene_world *world, const struct cl_plan *
 		world->irqs[world->irq_count].number = action->object.irq;
 		world->irqs[world->irq_count++].mask = *cl_plan_set(plan, action->to.mask);
 		break;
-	case CL_ACTION_VCPU_RESTORE: /* no scene has a vCPU that is born later */
 	case CL_ACTION_CPU_PIN:
-	case CL_ACTION_CPU_RELEASE:
+		world->pins[action->object.cpu] = *cl_plan_set(plan, action->to.mask);
+		break;
 	case CL_ACTION_VCPU_KEEP:
+		scene_keep(world, action, cl_plan_set(plan, action->to.mask));
+		break;
+	case CL_ACTION_VCPU_RESTORE: /* no scene has a vCPU that is born later */
+	case CL_ACTION_CPU_RELEASE:
 	case CL_ACTION_VCPU_RELEASE:
 	case CL_ACTION_FENCE:
 	case CL_ACTION_NAPI_THREAD:

@@ -182,6 +182,11 @@ else
 	not_ok "check --json"
 fi
 expect 1 check --host template:nopid && prints "bad " || not_ok "check of a host that is not there"
+true &
+gone=$!
+wait $gone
+expect 1 status --host "template:$gone" && says "no process $gone" || not_ok "status of a process that is not there"
+on 2 plan -s foo=1 && ! says "did you mean" || not_ok "a parameter that is like none is given a name all the same"
 expect 1 check --host nonsense:x && grep -q template "$tmp/out" || not_ok "check: an unknown host is not answered with those there are"
 
 # ---- status ----
@@ -247,8 +252,11 @@ expect 0 undo --skip-corrupt && unchanged && ok "a damaged journal is refused, -
 
 # ---- apply --for, confirm ----
 expect 1 confirm && says "nothing to confirm" || not_ok "confirm of nothing"
-on 0 apply --for 2s && says "unless" && changed || not_ok "apply --for"
-until_true 20 unchanged && ok "apply --for 2s: put back by itself" || not_ok "apply --for was not undone"
+on 0 apply --for 4s && says "unless" && changed || not_ok "apply --for"
+on 0 apply && says "undone at" && ! says "stays so" || not_ok "apply after apply --for does not say when all is undone"
+on 0 apply --for 1h --json && [ "$(date -d "$(jq -r .until "$tmp/out")" +%s)" -lt $(($(date +%s) + 60)) ] ||
+	not_ok "apply --for after apply --for does not say that the first one undoes all"
+until_true 20 unchanged && ok "apply --for 4s: put back by itself" || not_ok "apply --for was not undone"
 on 0 apply --for 2s && expect 0 confirm && says "stay" || not_ok "confirm"
 sleep 4
 changed && ok "confirm: still in place after the time" || not_ok "confirm: undone all the same"

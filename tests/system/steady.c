@@ -5,12 +5,13 @@
  *
  *   steady bpf|schedstat [open|malloc]
  *
- * A tick is what a host and the engine do: topology, threads, snapshot, check, decide. "open" and
- * "malloc" put one of them into each tick, to show that the test would find it. Exit code 77: this
- * source is not possible here.
+ * A tick is what a host and the engine do: topology, threads, interrupts, snapshot, check, decide.
+ * "open" and "malloc" put one of them into each tick, to show that the test would find it. Exit
+ * code 77: this source is not possible here.
  */
 #include "cgroup.h"
 #include "lib.h"
+#include "linux.h"
 #include "threads.h"
 #include "topology.h"
 
@@ -58,6 +59,7 @@ void *realloc(void *p, size_t size)
 struct world {
 	struct cl_threads *threads;
 	struct cl_topology *topology;
+	struct cl_irqs *irqs;
 	struct cl_snapshot *snaps[2];
 	struct cl_plan *plan;
 	struct cl_state *state;
@@ -133,6 +135,12 @@ static void add_works(struct world *world, struct cl_snapshot *snap)
 	}
 }
 
+/* All interrupts are guest 0's. */
+static struct cl_guest_ix own_irq(void *ctx, const char *name)
+{
+	return (struct cl_guest_ix){ 0 };
+}
+
 static bool tick(struct world *world, uint32_t number, struct cl_error *reterr)
 {
 	struct cl_snapshot *now = world->snaps[number % 2],
@@ -150,6 +158,10 @@ static bool tick(struct world *world, uint32_t number, struct cl_error *reterr)
 			       THREADS) == 0;
 	now->part_ns[CL_PART_THREADS] = now->part_ns[CL_PART_GUESTS] = now->taken_ns;
 	add_works(world, now);
+	if (cl_irqs_observe(world->irqs, now, own_irq, NULL, reterr) < 0)
+		return false;
+	if (now->n.irqs == 0)
+		return cl_fail(reterr, EIO, "no interrupt was seen") == 0;
 	cl_snapshot_sort(now, world->scratch);
 	enum cl_snapshot_fault fault = cl_snapshot_check(prev, now);
 
@@ -229,6 +241,7 @@ int main(int argc, char **argv)
 
 	if (world.snaps[0] && world.snaps[1] && world.plan && world.state && world.scratch &&
 	    world.pid > 0 && cl_topology_new(&world.topology, &error) == 0 &&
+	    cl_irqs_new(&world.irqs, &error) == 0 &&
 	    cl_threads_follow(world.threads, world.pid, 0, &error) == 0)
 		code = run(&world);
 	else
@@ -239,6 +252,7 @@ int main(int argc, char **argv)
 	}
 	cl_threads_free(world.threads);
 	cl_topology_free(world.topology);
+	cl_irqs_free(world.irqs);
 	cl_snapshot_free(world.snaps[0]);
 	cl_snapshot_free(world.snaps[1]);
 	cl_plan_free(world.plan);

@@ -31,6 +31,13 @@ struct machine {
 	struct fake_group groups[MAX];
 	int group_count;
 	struct cl_cpuset irq;
+	struct fake_vcpu {
+		uint32_t domid, number; /* domid 0: the privileged one's */
+		uint8_t id;             /* last byte of its domain's uuid */
+		struct cl_cpuset cpus;
+	} vcpus[MAX];
+	int vcpu_count;
+	int64_t fence;   /* of /closer: 1, a partition */
 	int writes_left; /* then it is dead */
 	int births;      /* threads still to be born, one each time a process is looked at */
 	int said;
@@ -83,6 +90,26 @@ static struct fake_group *group(struct machine *m, const char *path)
 	return NULL;
 }
 
+static struct fake_vcpu *add_vcpu(struct machine *m, uint32_t domid, uint32_t number,
+				  const char *list)
+{
+	struct fake_vcpu *v = &m->vcpus[m->vcpu_count++];
+
+	*v = (struct fake_vcpu){ domid, number, (uint8_t)domid, cpus(list) };
+	return v;
+}
+
+static struct fake_vcpu *vcpu(struct machine *m, const struct cl_change *c)
+{
+	for (int i = 0; i < m->vcpu_count; i++) {
+		struct fake_vcpu *v = &m->vcpus[i];
+
+		if (v->domid == c->domid && v->number == c->vcpu && v->id == c->domain.b[15])
+			return v;
+	}
+	return NULL;
+}
+
 static bool write_one(struct machine *m)
 {
 	return m->writes_left > 0 && m->writes_left-- > 0;
@@ -103,6 +130,12 @@ static int fake_read(void *ctx, const struct cl_change *c, struct cl_setting *re
 		ret->present = g != NULL;
 		if (g)
 			ret->cpus = g->cpus;
+	} else if (c->kind == CL_CHANGE_VCPU) {
+		if (!vcpu(m, c))
+			return cl_fail(reterr, ESRCH, "gone");
+		ret->cpus = vcpu(m, c)->cpus;
+	} else if (c->kind == CL_CHANGE_FENCE) {
+		ret->number = strcmp(c->path, "/closer") == 0 && g ? m->fence : 0;
 	} else {
 		if (!t || t->start != c->thread.start)
 			return cl_fail(reterr, ESRCH, "gone");
@@ -135,6 +168,26 @@ static int set_thread(struct machine *m, struct fake_thread *t, const struct cl_
 		return cl_fail(reterr, EIO, "killed at this write");
 	t->cpus = to->cpus;
 	return 0;
+}
+
+/* Its CPUs are taken from all other groups, or given back: there masks become what the group has,
+ * as before Linux 6.2. */
+static void set_fence(struct machine *m, int64_t up)
+{
+	struct cl_cpuset behind = group(m, "/closer")->cpus;
+
+	m->fence = up;
+	for (int i = 0; i < m->group_count; i++) {
+		if (strncmp(m->groups[i].path, "/closer", 7) == 0)
+			continue;
+		if (up)
+			cl_cpuset_andnot(&m->groups[i].cpus, &behind);
+		else
+			cl_cpuset_or(&m->groups[i].cpus, &behind);
+	}
+	for (int i = 0; i < m->thread_count; i++)
+		if (strncmp(m->threads[i].path, "/closer", 7) != 0)
+			m->threads[i].cpus = group(m, m->threads[i].path)->cpus;
 }
 
 static uint32_t fake_children(void *ctx, const char *path, char *ret_one, size_t size)
@@ -172,9 +225,10 @@ static int fake_apply(void *ctx, const struct cl_change *c, struct cl_error *ret
 	if (r < 0)
 		return r;
 	if (is.has_path == c->to.has_path && strcmp(is.path, c->to.path) == 0 &&
-	    is.present == c->to.present && cl_cpuset_equal(&is.cpus, &c->to.cpus))
+	    is.present == c->to.present && is.number == c->to.number &&
+	    cl_cpuset_equal(&is.cpus, &c->to.cpus))
 		return 0;
-	if (!cl_cpuset_equal(&is.cpus, &c->from.cpus) ||
+	if (!cl_cpuset_equal(&is.cpus, &c->from.cpus) || is.number != c->from.number ||
 	    strcmp(is.path, c->from.has_path ? c->from.path : "") != 0)
 		return cl_fail(reterr, ESTALE, "it is another value");
 	if (c->kind == CL_CHANGE_THREAD)
@@ -185,7 +239,14 @@ static int fake_apply(void *ctx, const struct cl_change *c, struct cl_error *ret
 		return cl_fail(reterr, EIO, "killed at this write");
 	if (c->kind == CL_CHANGE_IRQ) {
 		m->irq = c->to.cpus;
+	} else if (c->kind == CL_CHANGE_VCPU) {
+		vcpu(m, c)->cpus = c->to.cpus;
+	} else if (c->kind == CL_CHANGE_FENCE) {
+		if (strcmp(c->path, "/closer") == 0)
+			set_fence(m, c->to.number);
 	} else if (!c->to.present) {
+		if (m->fence && strcmp(c->path, "/closer") == 0)
+			set_fence(m, 0);
 		*g = m->groups[--m->group_count];
 	} else if (g) {
 		g->cpus = c->to.cpus;
@@ -238,7 +299,7 @@ static int fake_each_thread(void *ctx, int32_t process, int (*fn)(void *arg, int
 		n++;
 	}
 	for (int i = 0; i < n; i++) {
-		if (m->threads[i].process == process)
+		if (process == 0 || m->threads[i].process == process)
 			fn(arg, m->threads[i].tid);
 	}
 	return 0;

@@ -73,22 +73,19 @@ static inline void record(const struct scene *scene, const char *path, struct cl
 			struct cl_tid io = { 1001, 7778 };
 			const struct cl_uuid *guest = &now->guests[0].id;
 
-			cl_state_own_thread(state, guest, io, 42);
-			cl_state_own_irq(state, 7, 43);
-			assert_true(cl_state_adopt_thread(state, io));
-			assert_true(cl_state_adopt_irq(state, 7));
-			assert_int_equal(cl_recorder_edit(recorder, CL_EDIT_OWN_THREAD, guest, io,
-							  0, 42, &error),
-					 0);
-			assert_int_equal(cl_recorder_edit(recorder, CL_EDIT_OWN_IRQ, NULL,
-							  (struct cl_tid){ 0 }, 7, 43, &error),
-					 0);
-			assert_int_equal(cl_recorder_edit(recorder, CL_EDIT_ADOPT_THREAD, NULL, io,
-							  0, 0, &error),
-					 0);
-			assert_int_equal(cl_recorder_edit(recorder, CL_EDIT_ADOPT_IRQ, NULL,
-							  (struct cl_tid){ 0 }, 7, 0, &error),
-					 0);
+			const struct cl_record_edit edits[] = {
+				{ CL_EDIT_OWN_THREAD, *guest, io, 0, 0, 42 },
+				{ .edit = CL_EDIT_OWN_IRQ, .number = 7, .mask_hash = 43 },
+				{ .edit = CL_EDIT_ADOPT_THREAD, .thread = io },
+				{ .edit = CL_EDIT_ADOPT_IRQ, .number = 7 },
+				{ .edit = CL_EDIT_OWN_CPU, .number = 2, .mask_hash = 44 },
+				{ CL_EDIT_OWN_VCPU, *guest, { 0 }, 1, 5, 45 },
+			};
+
+			for (size_t i = 0; i < CL_COUNT(edits); i++) {
+				assert_true(cl_record_tell(state, &edits[i]));
+				assert_int_equal(cl_recorder_edit(recorder, &edits[i], &error), 0);
+			}
 		}
 		cl_decide(tick ? prev : NULL, now, &params, state, plan);
 		assert_int_equal(cl_recorder_tick(recorder, now, plan, &error), 0);

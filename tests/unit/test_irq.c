@@ -39,13 +39,43 @@ static bool irq_mask(uint32_t irq, struct cl_cpuset *ret_cpus)
 	return ok;
 }
 
+static struct cl_guest_ix own_all(void *ctx, const char *name)
+{
+	return (struct cl_guest_ix){ 0 };
+}
+
+/*
+ * Is the interrupt's mask, as a host observes it time after time, what the kernel has? False: it is
+ * not listed, since no driver has asked for it.
+ */
+static bool assert_observed(struct cl_irqs *irqs, struct cl_snapshot *snap, uint32_t number)
+{
+	struct cl_cpuset is;
+	bool listed = false;
+
+	cl_snapshot_reset(snap);
+	assert_non_null(cl_snapshot_add_guests(snap));
+	assert_int_equal(cl_irqs_observe(irqs, snap, own_all, NULL, NULL), 0);
+	assert_true(irq_mask(number, &is));
+	for (uint32_t i = 0; i < snap->n.irqs; i++) {
+		if (snap->irqs[i].number != number)
+			continue;
+		listed = true;
+		assert_true(cl_cpuset_equal(cl_snapshot_set(snap, snap->irqs[i].mask), &is));
+	}
+	return listed;
+}
+
 static void test_irq(void **state)
 {
+	struct cl_snapshot *snap = cl_snapshot_new(&cl_limits_small);
+	struct cl_irqs *irqs;
 	struct cl_change change = { .kind = CL_CHANGE_IRQ, .irq = 4000000 };
 	struct cl_error error;
 	struct cl_setting now;
 	bool moved = false;
 
+	assert_int_equal(cl_irqs_new(&irqs, &error), 0);
 	change.from = change.to = setting(&first);
 	assert_int_equal(cl_linux_read(&cgroup, &change, &now, &error), -ENOENT);
 	assert_int_equal(apply(&change, &error), -ENOENT);
@@ -57,6 +87,8 @@ static void test_irq(void **state)
 		struct cl_cpuset was, is;
 
 		if (!irq_mask(irq, &was))
+			continue;
+		if (!assert_observed(irqs, snap, irq))
 			continue;
 		change.irq = irq;
 		change.from = setting(&was);
@@ -74,6 +106,7 @@ static void test_irq(void **state)
 		}
 		moved = true;
 		assert_true(cl_cpuset_equal(&is, &change.to.cpus));
+		assert_true(assert_observed(irqs, snap, irq));
 		stale.from = change.from;
 		stale.to = setting(cl_cpuset_equal(&was, &all) ? &second : &all);
 		int r_stale = apply(&stale, &error);
@@ -82,7 +115,10 @@ static void test_irq(void **state)
 
 		assert_true(irq_mask(irq, &is));
 		assert_true(cl_cpuset_equal(&is, &was));
+		assert_true(assert_observed(irqs, snap, irq));
 	}
+	cl_irqs_free(irqs);
+	cl_snapshot_free(snap);
 	if (!moved)
 		skip();
 }

@@ -12,23 +12,28 @@ static void test_round_trip(void **state)
 		thread(77, UINT64_MAX, in("/a b\\\n\xc3\xbc/x", "0-3,8"), in("/closer", "1")),
 		thread(78, 5, in(NULL, "0-4095"), in(NULL, "4095")),
 		irq(45, "0", "1"),
+		vcpu(0, 3, "0-3", "3"),
+		vcpu(7, 0, "0-3", "1-3"),
+		switched(CL_CHANGE_FENCE, "/closer"),
+		fence("/", "0,2"),
+		switched(CL_CHANGE_NIC, "vif1.0"),
 	};
 	struct cl_journal_writer *w = writer(p);
 	struct cl_journal j;
-	uint32_t ids[4];
+	uint32_t ids[CL_COUNT(c)];
 
 	assert_int_equal(cl_journal_read(p->dir, &j, NULL),
 			 -ENOENT); /* nothing before the first plan */
-	plan(w, c, 4, ids);
-	for (uint32_t i = 0; i < 4; i++)
+	plan(w, c, CL_COUNT(c), ids);
+	for (uint32_t i = 0; i < CL_COUNT(c); i++)
 		assert_int_equal(ids[i], i + 1);
 	assert_int_equal(cl_journal_outcome(w, ids[0], 0), 0);
 	assert_int_equal(cl_journal_outcome(w, ids[1], ESTALE), 0);
 	j = journal(p);
 	assert_string_equal(j.host, "template:1=a b\\c");
-	assert_int_equal(j.entry_count, 4);
+	assert_int_equal(j.entry_count, CL_COUNT(c));
 	assert_false(j.torn);
-	for (uint32_t i = 0; i < 4; i++) {
+	for (uint32_t i = 0; i < CL_COUNT(c); i++) {
 		const struct cl_change *got = &j.entries[i].change;
 
 		assert_true(cl_change_same(got, &c[i]));
@@ -94,6 +99,31 @@ static void test_drop(void **state)
 	cl_journal_close(w);
 }
 
+/* The same number of another domain is another vCPU; a drop ends one of them. */
+static void test_vcpus(void **state)
+{
+	const struct place *p = *state;
+	const struct cl_change c[] = { vcpu(7, 0, "0-3", "1-3"), vcpu(8, 0, "0-3", "1-3"),
+				       vcpu(0, 0, "0-3", "0") };
+	const struct cl_change again = vcpu(7, 0, "1-3", "2-3");
+	struct cl_journal_writer *w = writer(p);
+	struct cl_journal j;
+	uint32_t ids[3];
+
+	plan(w, c, 3, ids);
+	plan(w, &again, 1, ids);
+	assert_int_equal(cl_journal_drop(w, &c[1], NULL), 0);
+	cl_journal_close(w);
+	j = journal(p);
+	assert_int_equal(j.entry_count, 3);
+	same_setting(&j.entries[0].change.from, &c[0].from);
+	same_setting(&j.entries[0].change.to, &again.to);
+	assert_false(j.entries[0].dropped);
+	assert_true(j.entries[1].dropped);
+	assert_false(j.entries[2].dropped);
+	cl_journal_done(&j);
+}
+
 /* First by mask alone, later into a container: it goes back to the group in which that found it. */
 static void test_group_comes_later(void **state)
 {
@@ -146,10 +176,18 @@ static void test_confirm_and_undone(void **state)
 	int dir_fd;
 
 	assert_int_equal(cl_journal_confirm(w, NULL), -ENOENT);
+	assert_int_equal(cl_journal_until(w, 500), 0); /* nothing to undo then */
 	plan(w, &c, 1, &id);
+	assert_int_equal(cl_journal_until(w, 3000), 0);
+	assert_int_equal(cl_journal_until(w, 2000), 0);
+	assert_int_equal(cl_journal_until(w, 4000), 0);
+	j = journal(p);
+	assert_int_equal(j.until_ns, 2000); /* the first one undoes all */
+	cl_journal_done(&j);
 	assert_int_equal(cl_journal_confirm(w, NULL), 0);
 	j = journal(p);
 	assert_true(j.confirmed);
+	assert_int_equal(j.until_ns, 0);
 	first = j.id;
 	cl_journal_done(&j);
 	plan(w, &c, 1, &id); /* later than the confirmation: not confirmed */
@@ -170,6 +208,28 @@ static void test_confirm_and_undone(void **state)
 	assert_int_equal(id, 1);
 	j = journal(p);
 	assert_true(j.id != first);
+	cl_journal_done(&j);
+	cl_journal_close(w);
+}
+
+/* What goes along with a fence is told from what was placed. */
+static void test_fenced(void **state)
+{
+	const struct place *p = *state;
+	const struct cl_change c[] = { fence("/closer", "0"),
+				       thread(9, 1, in(NULL, "2"), in(NULL, "0")),
+				       thread(10, 1, in(NULL, "2"), in(NULL, "0")) };
+	const enum cl_reason why[] = { CL_REASON_FENCE, CL_REASON_FENCE, CL_REASON_HOME };
+	struct cl_journal_writer *w = writer(p);
+	struct cl_journal j;
+	uint32_t ids[CL_COUNT(c)];
+
+	assert_int_equal(cl_journal_plan(w, c, why, CL_COUNT(c), ids, NULL), 0);
+	j = journal(p);
+	assert_false(j.notes[j.entries[0].change_first].fenced);
+	assert_true(j.notes[j.entries[1].change_first].fenced);
+	assert_false(j.notes[j.entries[2].change_first].fenced);
+	assert_true(cl_cpuset_equal(&j.entries[0].change.to.cpus, &c[0].to.cpus));
 	cl_journal_done(&j);
 	cl_journal_close(w);
 }
@@ -297,6 +357,14 @@ static void test_unsound(void **state)
 		"change 1 irq 5 from cpus 0 to cpus 1",
 		"change 2 irq 5 from cpus 0 to cpus 1 why none",
 		"change 0 irq 5 from cpus 0 to cpus 1 why none",
+		"change 1 vcpu 0 domain 40000 uuid 00000000-0000-0000-0000-000000000000 from cpus 0 to cpus 1 why none",
+		"change 1 vcpu 4096 domain 0 uuid 00000000-0000-0000-0000-000000000000 from cpus 0 to cpus 1 why none",
+		"change 1 vcpu 0 domain 0 uuid 0 from cpus 0 to cpus 1 why none",
+		"change 1 vcpu 0 domain 0 uuid 00000000-0000-0000-0000-000000000000 from cpus 0 to cpus - why none",
+		"change 1 fence /closer/x from number 0 cpus - to number 1 cpus 0 why fence",
+		"change 1 fence /closer from number 0 cpus - to number 2 cpus 0 why fence",
+		"change 1 fence /closer from number 0 to number 1 why fence",
+		"change 1 nic ../vif from number 0 to number 1 why none",
 		"drop group /closer",
 		"done 1",
 		"frobnicate",
@@ -337,6 +405,8 @@ int main(void)
 		T(test_round_trip),
 		T(test_fold),
 		T(test_drop),
+		T(test_vcpus),
+		T(test_fenced),
 		T(test_group_comes_later),
 		T(test_inherited_is_exchanged),
 		T(test_confirm_and_undone),

@@ -4,13 +4,17 @@
 #include "linux.h"
 #include "crowd.h"
 #include "lib.h"
+#include "nic.h"
 #include "threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <linux/sched.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <cmocka.h>
@@ -463,6 +467,60 @@ static int group_setup(void **state)
 	return found.version == 0 || crowd_alone(found.mount) ? 0 : -1;
 }
 
+/* A network device of our own with NAPI, for as long as the descriptor is open; -1: none here. */
+static int make_nic(char name[IFNAMSIZ])
+{
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_NAPI };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "cltest%%d");
+	if (fd >= 0 && ioctl(fd, TUNSETIFF, &request) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	memcpy(name, request.ifr_name, IFNAMSIZ);
+	return fd;
+}
+
+static void test_nic(void **state)
+{
+	static const char *const bad_names[] = { "", "..", "lo/../lo", "/lo" };
+	struct cl_change on = { .kind = CL_CHANGE_NIC }, off, stale;
+	struct cl_setting is;
+	struct cl_error error;
+	char name[IFNAMSIZ];
+
+	for (size_t i = 0; i < CL_COUNT(bad_names); i++) {
+		snprintf(on.path, sizeof(on.path), "%s", bad_names[i]);
+		assert_int_equal(cl_linux_read(&cgroup, &on, &is, &error), -EINVAL);
+		assert_int_equal(apply(&on, &error), -EINVAL);
+	}
+	snprintf(on.path, sizeof(on.path), "vif40000.0");
+	assert_int_equal(cl_linux_read(&cgroup, &on, &is, &error), -ENOENT);
+	cl_autoclose int fd = cl_nic_can() ? make_nic(name) : -1;
+
+	if (fd < 0)
+		skip();
+	snprintf(on.path, sizeof(on.path), "%s", name);
+	on.from.present = on.to.present = true;
+	on.to.number = 1;
+	off = stale = on;
+	off.from.number = 1;
+	off.to.number = 0;
+	stale.to.number = 0;
+	assert_int_equal(cl_linux_read(&cgroup, &on, &is, &error), 0);
+	assert_int_equal(is.number, 0);
+	assert_int_equal(apply(&on, &error), 0);
+	assert_int_equal(apply(&on, &error), 0);
+	assert_int_equal(cl_linux_read(&cgroup, &on, &is, &error), 0);
+	assert_int_equal(is.number, 1);
+	/* Neither the one nor the other: left. */
+	assert_int_equal(apply(&stale, &error), -ESTALE);
+	assert_int_equal(apply(&off, &error), 0);
+	assert_int_equal(cl_linux_read(&cgroup, &on, &is, &error), 0);
+	assert_int_equal(is.number, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -476,6 +534,7 @@ int main(void)
 		REAL(test_from_vanished),
 		REAL(test_default_follows_group),
 		REAL(test_groups),
+		cmocka_unit_test(test_nic),
 	};
 	uint32_t cpu;
 

@@ -137,6 +137,50 @@ static void newborns(void **state)
 	assert_null(world_action(&w, vcpu));
 }
 
+/* What was born of placed work and only waits is given back; what was never in our hands is left.
+ */
+static void waiters(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "0-3");
+	struct world_thread *tool = world_work(&w, g, CL_WORK_TOOLSTACK, "0-3");
+	struct world_thread *other = world_work(&w, g, CL_WORK_WAITER, "0-3");
+	struct world_thread *pinned = world_work(&w, g, CL_WORK_WAITER, "3");
+
+	world_tick(&w, 10);
+	assert_string_equal(world_cpus(&w, world_action(&w, tool)->to.mask), "2");
+	assert_int_equal(world_verdict(&w, other)->left.code, CL_REASON_IN_PLACE);
+	assert_int_equal(world_verdict(&w, pinned)->left.code, CL_REASON_FOREIGN);
+	world_apply(&w);
+	struct world_thread *waiter = world_work(&w, g, CL_WORK_WAITER, tool->mask);
+
+	free((char *)(uintptr_t)waiter->group);
+	waiter->group = strdup(tool->group);
+	assert_string_not_equal(waiter->group, "/");
+	world_run(&w, 1, 10);
+	assert_string_equal(waiter->mask, "0-3");
+	assert_string_equal(waiter->group, "/");
+	world_tick(&w, 10);
+	assert_int_equal(world_verdict(&w, waiter)->left.code, CL_REASON_IN_PLACE);
+	/* The same for what was work itself until now. */
+	tool->kind = CL_WORK_WAITER;
+	world_run(&w, 1, 10);
+	assert_string_equal(tool->mask, "0-3");
+	assert_string_equal(tool->group, "/");
+	assert_string_equal(pinned->mask, "3");
+	/* Inside a fence it is where all others are. */
+	tool->kind = CL_WORK_TOOLSTACK;
+	world_run(&w, 1, 10);
+	assert_string_equal(tool->mask, "2");
+	w.state->fenced = 1;
+	tool->kind = CL_WORK_WAITER;
+	world_run(&w, 1, 10);
+	assert_string_equal(tool->mask, "0");
+	assert_string_equal(tool->group, "/");
+}
+
 /* An operator who pins a vCPU to the CPU of its work is left alone. */
 static void operator_pins_vcpu_alike(void **state)
 {
@@ -224,15 +268,52 @@ static void containers_refused(void **state)
 	assert_in_range(tries, 6, 12); /* two containers, at 0, 5, 15, 35 s */
 }
 
+/* Only where it is asked for, only what is off, and not again at once when it is refused. */
+static void napi_in_threads(void **state)
+{
+	world_init(&w, 4, 1);
+	w.nic_guest[0] = w.nic_guest[1] = w.nic_guest[2] = world_guest(&w, 1);
+	w.nic_threaded[0] = 0;
+	w.nic_threaded[1] = 1;
+	w.nic_threaded[2] = CL_NONE;
+	w.nic_count = 3;
+	world_tick(&w, 0);
+	assert_int_equal(w.plan->n.actions, 0);
+	w.params.napi_threads = true;
+	world_tick(&w, 0);
+	assert_int_equal(w.plan->n.actions, 1);
+	const struct cl_action *a = &w.plan->actions[0];
+
+	assert_int_equal(a->kind, CL_ACTION_NAPI_THREAD);
+	assert_int_equal(w.now->nics[a->object.nic.v].threaded, 0);
+	assert_int_equal(a->from.number, 0);
+	assert_int_equal(a->to.number, 1);
+	assert_true(a->possible);
+	cl_state_outcome(w.state, &w.params, w.plan, a, 1 /* EPERM */, w.now_ns);
+	world_tick(&w, 0);
+	assert_int_equal(w.plan->n.actions, 0);
+	w.can &= ~(1u << CL_CAN_NAPI_THREAD);
+	for (int i = 0; i < 10 && w.plan->n.actions == 0; i++)
+		world_tick(&w, 0);
+	assert_int_equal(w.plan->n.actions, 1);
+	assert_false(w.plan->actions[0].possible);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_teardown(name, teardown)
-		T(foreign_mask),       T(foreign_change_after_placement),
-		T(foreign_group),      T(come_and_go),
-		T(newborns),           T(operator_pins_vcpu_alike),
-		T(owned_by_journal),   T(leftover_container),
+		T(foreign_mask),
+		T(foreign_change_after_placement),
+		T(foreign_group),
+		T(come_and_go),
+		T(newborns),
+		T(waiters),
+		T(operator_pins_vcpu_alike),
+		T(owned_by_journal),
+		T(leftover_container),
 		T(containers_refused),
+		T(napi_in_threads),
 	};
 
 	return cmocka_run_group_tests_name("own", tests, NULL, NULL);

@@ -90,6 +90,9 @@ static void refused_and_unchanged(void **state)
 	assert_string_equal(cl_param_nearest("intervall"), "interval");
 	assert_string_equal(cl_param_nearest("main-cpu"), "main_cpus");
 	assert_null(cl_param_nearest("something-else-entirely"));
+	assert_null(cl_param_nearest("foo"));
+	assert_null(cl_param_nearest("x"));
+	assert_string_equal(cl_param_nearest("hodl"), "hold");
 }
 
 static void relations(void **state)

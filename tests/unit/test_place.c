@@ -203,6 +203,70 @@ static void home_without_secondary_cpu(void **state)
 	assert_string_equal(world_cpus(&w, world_action(&w, io)->to.mask), "2-3");
 }
 
+/* A queue's interrupt is beside its vCPU, any other beside the busiest. */
+static void interrupts(void **state)
+{
+	static const char *const wanted[] = { "1", "3", "3" };
+	uint32_t placed = 0;
+
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 1, "1");
+	struct world_thread *busy = world_vcpu(&w, g, 1, 3, "3");
+
+	w.irq_vcpu[0] = 0;
+	w.irq_vcpu[1] = 1;
+	w.irq_vcpu[2] = CL_NONE;
+	w.irq_count = 3;
+	for (int i = 0; i < 30; i++) {
+		busy->cpu_ns += CL_NS_PER_S / 2;
+		world_tick(&w, 10);
+	}
+	for (uint32_t i = 0; i < w.plan->n.actions; i++) {
+		const struct cl_action *a = &w.plan->actions[i];
+
+		if (a->kind != CL_ACTION_IRQ_PLACE)
+			continue;
+		assert_string_equal(world_cpus(&w, a->to.mask), wanted[a->object.irq - 10]);
+		assert_int_equal(a->why.code, a->object.irq == 12 ? CL_REASON_BESIDE_BUSIEST_VCPU
+								  : CL_REASON_BESIDE_QUEUE_VCPU);
+		placed++;
+	}
+	assert_int_equal(placed, 3);
+}
+
+/*
+ * A guest whose vCPUs are each held to a node: its queues' work stays on its vCPU's node also while
+ * nobody knows where in it, or comes from outside.
+ */
+static void queues_of_a_spanning_guest(void **state)
+{
+	world_init(&w, 8, 2);
+	int g = world_guest(&w, 3);
+	struct world_thread *v0 = world_vcpu(&w, g, 0, 2, "0-3");
+	struct world_thread *v1 = world_vcpu(&w, g, 1, 6, "4-7");
+	struct world_thread *rx0 = world_work(&w, g, CL_WORK_NETBACK_RX, "0-7");
+	struct world_thread *rx1 = world_work(&w, g, CL_WORK_NETBACK_RX, "0-7");
+	struct world_thread *io1 = world_work(&w, g, CL_WORK_BLKBACK, "0-7");
+	struct world_thread *any = world_work(&w, g, CL_WORK_HELPER, "0-7");
+
+	rx0->queue_vcpu = 0;
+	rx1->queue_vcpu = io1->queue_vcpu = 1;
+	for (int i = 0; i < 30; i++) { /* they move about on their nodes */
+		v0->cpu = 1 + (uint32_t)i % 3;
+		v1->cpu = 4 + (uint32_t)i % 4;
+		world_run(&w, 1, 10);
+	}
+	assert_string_equal(rx0->mask, "1-3"); /* 0 is the main container's */
+	assert_string_equal(rx1->mask, "4-7");
+	assert_string_equal(io1->mask, "4-7");
+	assert_string_equal(any->mask, "1-7");
+	assert_non_null(strstr(rx0->group, "/node0"));
+	assert_non_null(strstr(rx1->group, "/node1"));
+	assert_non_null(strstr(any->group, "/all"));
+}
+
 /* A guest that spans nodes has a container per node, and one for work that may run on each. */
 static void guest_spans_nodes(void **state)
 {
@@ -486,6 +550,8 @@ int main(void)
 		T(vcpu_far_from_home),
 		T(home_without_secondary_cpu),
 		T(guest_spans_nodes),
+		T(queues_of_a_spanning_guest),
+		T(interrupts),
 		T(outside_by_contribution),
 		T(overcommitted_cpu),
 		T(vcpu_nowhere),

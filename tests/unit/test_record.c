@@ -108,7 +108,7 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 			STAMP(d->wr_ops);
 		STAMP(d->wr_bytes);
 		STAMP(q->number), STAMP(q->guest), STAMP(q->name), STAMP(q->mask), STAMP(q->count);
-		STAMP(q->cpu), STAMP(q->cpu_ns);
+		STAMP(q->cpu), STAMP(q->cpu_ns), STAMP(q->queue_vcpu);
 		STAMP(l->id), STAMP(l->scheduler), STAMP(l->pcpus), STAMP(l->slice_ns);
 		STAMP(l->ratelimit_ns);
 	}

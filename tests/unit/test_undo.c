@@ -86,6 +86,8 @@ static void test_born_of_placed_ones(void **state)
 	add_thread(&m, 24, 300, 10, "/closer/a", "3"); /* never one of ours: goes out with it */
 	add_thread(&m, 30, 150, 30, "/closer/a", "1"); /* a process that the guest started */
 	thread(&m, 30)->parent = 10;
+	add_thread(&m, 31, 150, 31, "/closer/a", "1"); /* whose parent has ended */
+	thread(&m, 31)->parent = 1;
 	r = undo(&m, &j);
 	thread_is(&m, 20, "/vm", "0-3");
 	thread_is(&m, 21, "/vm", "0-3");
@@ -93,8 +95,9 @@ static void test_born_of_placed_ones(void **state)
 	thread_is(&m, 23, "/vm", "2");
 	thread_is(&m, 24, "/vm", "3");
 	thread_is(&m, 30, "/vm", "0-3");
-	assert_int_equal(r.objects, 5 + 4);
-	assert_int_equal(r.restored, 9);
+	thread_is(&m, 31, "/vm", "0-3");
+	assert_int_equal(r.objects, 5 + 5);
+	assert_int_equal(r.restored, 10);
 	assert_true(r.verified);
 	assert_null(group(&m, "/closer"));
 	cl_journal_done(&j);
@@ -242,6 +245,216 @@ static void test_dropped_is_not_touched(void **state)
 	cl_journal_done(&j);
 }
 
+#define NO_UUID  "uuid 00000000-0000-0000-0000-000000000000"
+#define UUID(n)  "uuid 00000000-0000-0000-0000-00000000000" #n
+#define ALL_PINS "from cpus 0-3 to cpus"
+
+static const char *const pins[] = {
+	"closer-journal 1",
+	"boot 01234567-89ab-cdef-0123-456789abcdef",
+	"id 00000000000000aa",
+	"host xen:",
+	"plan 1 2026-01-01T00:00:00Z ticks 100",
+	"change 1 vcpu 0 domain 0 " NO_UUID " " ALL_PINS " 0 why one-to-one",
+	"change 2 vcpu 1 domain 0 " NO_UUID " " ALL_PINS " 1 why one-to-one",
+	"plan 2 2026-01-01T00:00:01Z ticks 200",
+	"change 3 vcpu 0 domain 5 " UUID(5) " " ALL_PINS " 1-3 why main-exclusive",
+	"change 4 vcpu 1 domain 5 " UUID(5) " from cpus 0-1 to cpus 1 why main-exclusive",
+	"change 5 vcpu 0 domain 6 " UUID(6) " " ALL_PINS " 1-3 why main-exclusive",
+	NULL,
+};
+
+static void vcpu_is(const struct machine *m, int at, const char *list)
+{
+	struct cl_cpuset want = cpus(list);
+
+	assert_true(cl_cpuset_equal(&m->vcpus[at].cpus, &want));
+}
+
+/* One that somebody pinned since is his; a number that is another domain's by now is not touched.
+ */
+static void test_vcpus(void **state)
+{
+	struct cl_journal j = parse(pins, NULL);
+	struct machine m = { .writes_left = 1000 };
+	struct cl_undo_report r;
+
+	add_group(&m, "/", "0-3");
+	add_vcpu(&m, 0, 0, "0-3");
+	add_vcpu(&m, 0, 1, "0-3");
+	add_vcpu(&m, 5, 0, "0-3");
+	add_vcpu(&m, 5, 1, "0-1");
+	add_vcpu(&m, 6, 0, "0-3");
+	for (uint32_t i = 0; i < j.entry_count; i++)
+		assert_int_equal(fake_apply(&m, &j.entries[i].change, NULL), 0);
+	vcpu_is(&m, 1, "1");
+	m.vcpus[2].cpus = cpus("0-2"); /* somebody's */
+	m.vcpus[4].id = 7;             /* another guest's, with the same set by chance */
+	r = undo(&m, &j);
+	vcpu_is(&m, 0, "0-3");
+	vcpu_is(&m, 1, "0-3");
+	vcpu_is(&m, 2, "0-2");
+	vcpu_is(&m, 3, "0-1");
+	vcpu_is(&m, 4, "1-3");
+	assert_int_equal(r.restored, 3);
+	assert_int_equal(r.left, 1);
+	assert_int_equal(r.gone, 1);
+	assert_true(r.verified && r.failed == 0);
+	assert_int_equal(m.said, 1);
+	cl_journal_done(&j);
+}
+
+/* A journal of dom0's on a machine that is none: said of each, and kept for another try. */
+static void test_no_hypervisor(void **state)
+{
+	struct cl_journal j = parse(pins, NULL);
+	struct cl_undo_linux *here;
+	struct machine m = { .said = 0 };
+	struct cl_undo_report r;
+
+	if (access("/proc/xen", F_OK) == 0)
+		skip();
+	assert_int_equal(cl_undo_linux_new(&here, NULL), 0);
+	assert_int_equal(cl_undo_run(&j, &cl_undo_linux, here, say, &m, &r, NULL), 0);
+	cl_undo_linux_free(here);
+	assert_int_equal(r.failed, 5);
+	assert_int_equal(m.said, 5);
+	assert_false(r.verified);
+	cl_journal_done(&j);
+}
+
+/* A partition over two threads of others: one with all CPUs, one with a mask set by hand. */
+static const char *const fenced[] = {
+	"closer-journal 1",
+	"boot 01234567-89ab-cdef-0123-456789abcdef",
+	"id 00000000000000aa",
+	"host x:y",
+	"plan 1 2026-01-01T00:00:00Z ticks 100",
+	"change 1 group /closer from absent to cpus 1-3 why container",
+	"change 2 thread 10 start 50 process 10 from cgroup / cpus 0-3 to cgroup /closer cpus 2 why home",
+	"change 3 fence /closer from number 0 cpus - to number 1 cpus 0 why fence",
+	"change 4 thread 20 start 60 process 20 from cgroup - cpus 0,2 to cgroup - cpus 0 why fence",
+	"plan 2 2026-01-01T00:00:01Z ticks 200",
+	"change 5 thread 30 start 150 process 30 from cgroup / cpus 0 to cgroup /closer cpus 3 why home",
+	NULL,
+};
+
+static struct machine fence_start(void)
+{
+	struct machine m = { .writes_left = 1000 };
+
+	add_group(&m, "/", "0-3");
+	add_thread(&m, 10, 50, 10, "/", "0-3");
+	add_thread(&m, 20, 60, 20, "/", "0,2");
+	add_thread(&m, 21, 61, 21, "/", "0-3");
+	add_thread(&m, 30, 150, 30, "/", "0-3"); /* in truth born later, with CPU 0 alone */
+	m.irq = cpus("0-3");
+	return m;
+}
+
+/* First it goes, then the threads go back to where they could not be before. */
+static void test_fence_goes_first(void **state)
+{
+	struct cl_journal j = parse(fenced, NULL);
+	struct machine before = fence_start(), m = fence_start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	thread_is(&m, 10, "/closer", "2");
+	thread_is(&m, 20, "/", "0");
+	thread_is(&m, 21, "/", "0");
+	thread_is(&m, 30, "/closer", "3");
+	r = undo(&m, &j);
+	same_machine(&before, &m);
+	assert_int_equal(m.fence, 0);
+	assert_int_equal(r.restored, 5);
+	assert_true(r.verified);
+	for (int there = 0; there < 8; there++) {
+		for (int back = 0; back < 10; back++) {
+			m = fence_start();
+			m.writes_left = there;
+			forward(&m, &j);
+			m.writes_left = back;
+			undo(&m, &j);
+			m.writes_left = 1000;
+			r = undo(&m, &j);
+			same_machine(&before, &m);
+			assert_true(r.verified && r.left == 0);
+		}
+	}
+	cl_journal_done(&j);
+}
+
+/* Somebody has made it another kind of partition: the container is closer's, and so it goes. */
+static void test_fence_of_another_kind(void **state)
+{
+	struct cl_journal j = parse(fenced, NULL);
+	struct machine before = fence_start(), m = fence_start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	m.fence = 2;
+	r = undo(&m, &j);
+	same_machine(&before, &m);
+	assert_true(r.verified && r.left == 0);
+	cl_journal_done(&j);
+}
+
+/* Set under the fence by somebody else, where the kernel remembers masks: it stays. */
+static void test_set_under_the_fence(void **state)
+{
+	struct cl_journal j = parse(fenced, NULL);
+	struct machine m = fence_start();
+	struct cl_undo_report r;
+
+	forward(&m, &j);
+	set_fence(&m, 0);
+	thread(&m, 20)->cpus = cpus("3");
+	r = undo(&m, &j);
+	thread_is(&m, 20, "/", "3");
+	assert_int_equal(r.left, 1);
+	assert_true(r.verified);
+	cl_journal_done(&j);
+}
+
+/* Masks: who was there gets all back, and so does what was born of them; not what was older, has
+ * another mask, or is a kernel thread. */
+static void test_fence_of_masks(void **state)
+{
+	static const char *const lines[] = {
+		"closer-journal 1",
+		"boot 01234567-89ab-cdef-0123-456789abcdef",
+		"id 00000000000000aa",
+		"host x:y",
+		"plan 1 2026-01-01T00:00:00Z ticks 100",
+		"change 1 fence / from number 0 cpus - to number 1 cpus 0 why fence",
+		"change 2 thread 10 start 50 process 10 from cgroup - cpus 0-3 to cgroup - cpus 0 why fence",
+		NULL,
+	};
+	struct cl_journal j = parse(lines, NULL);
+	struct machine m = { .writes_left = 1000 };
+	struct cl_undo_report r;
+
+	add_group(&m, "/", "0-3");
+	add_thread(&m, 10, 50, 10, "/", "0-3");
+	forward(&m, &j);
+	thread_is(&m, 10, "/", "0");
+	add_thread(&m, 30, 150, 30, "/", "0");
+	add_thread(&m, 31, 99, 31, "/", "0");
+	add_thread(&m, 32, 150, 32, "/", "1");
+	add_thread(&m, 33, 150, 33, "/", "0");
+	thread(&m, 33)->parent = 2;
+	r = undo(&m, &j);
+	thread_is(&m, 10, "/", "0-3");
+	thread_is(&m, 30, "/", "0-3");
+	thread_is(&m, 31, "/", "0");
+	thread_is(&m, 32, "/", "1");
+	thread_is(&m, 33, "/", "0");
+	assert_int_equal(r.restored, 2);
+	assert_true(r.verified && r.failed == 0);
+	cl_journal_done(&j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +468,12 @@ int main(void)
 		cmocka_unit_test(test_strangers_in_our_group),
 		cmocka_unit_test(test_where_it_was_is_gone),
 		cmocka_unit_test(test_dropped_is_not_touched),
+		cmocka_unit_test(test_fence_goes_first),
+		cmocka_unit_test(test_fence_of_another_kind),
+		cmocka_unit_test(test_set_under_the_fence),
+		cmocka_unit_test(test_fence_of_masks),
+		cmocka_unit_test(test_vcpus),
+		cmocka_unit_test(test_no_hypervisor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,8 @@ static void test_stat(void **state)
 	assert_string_equal(stat.comm, "1.xvda-0");
 	assert_true(cl_xen_is_kernel_thread(&stat));
 	assert_int_equal(stat.start, 3600);
+	assert_int_equal(stat.parent, 2);
+	assert_int_equal(stat.session, 0);
 	/* A process can put anything into its name, and is no kernel thread for it. */
 	assert_true(cl_xen_parse_stat("9 (1.xvda-0) S 2 0 0) S 1 9 9 0 -1 4194560 0 0 0 0 0 0 0 0 "
 				      "20 0 1 0 77 0",
@@ -119,6 +121,8 @@ static void test_stat(void **state)
 	assert_false(cl_xen_is_kernel_thread(&stat));
 	assert_string_equal(stat.comm, "1.xvda-0) S 2 0 0");
 	assert_int_equal(stat.start, 77);
+	assert_int_equal(stat.parent, 1);
+	assert_int_equal(stat.session, 9);
 	assert_false(cl_xen_parse_stat("", &stat));
 	assert_false(cl_xen_parse_stat("9 )(", &stat));
 	assert_false(cl_xen_parse_stat("9 (x) S 1 2 3", &stat));
@@ -145,6 +149,108 @@ static void test_paths(void **state)
 	assert_int_equal(domid, 3);
 	assert_false(cl_xen_parse_model(model, 26, &domid)); /* cut before the number's end */
 	assert_false(cl_xen_parse_model(other, sizeof(other), &domid));
+}
+
+/* ---- the toolstack ---- */
+
+/* Words divided by blanks, as /proc/PID/cmdline has them. */
+static bool parse_xl(const char *line, struct cl_xen_command *ret_command)
+{
+	char args[512];
+	size_t len = strlen(line) + 1;
+
+	memcpy(args, line, len);
+	for (size_t i = 0; i < len; i++)
+		if (args[i] == ' ')
+			args[i] = '\0';
+	return cl_xen_parse_xl(args, len, ret_command);
+}
+
+static void is_about(const char *line, enum cl_xen_about about, const char *who)
+{
+	struct cl_xen_command command;
+
+	if (!parse_xl(line, &command))
+		fail_msg("'%s' was not understood", line);
+	assert_int_equal(command.about, about);
+	assert_string_equal(command.who, who);
+}
+
+static void test_commands(void **state)
+{
+	static const char *const others[] = {
+		"xl",    "xl list",       "xl save",           "xl create",
+		"xl -v", "xl console g1", "xl migrate -s ssh", "savex g1",
+	};
+	struct cl_xen_command command;
+
+	is_about("xl save g1 /tmp/file", CL_XEN_ABOUT_DOMAIN, "g1");
+	is_about("/usr/lib/xen-4.17/bin/xl -vvv save -c 12 /tmp/file", CL_XEN_ABOUT_DOMAIN, "12");
+	is_about("xl migrate -s here --debug g1 localhost", CL_XEN_ABOUT_DOMAIN, "g1");
+	is_about("xl migrate -e -C cfg -shere g1 localhost", CL_XEN_ABOUT_DOMAIN, "g1");
+	is_about("xl remus -F -b -n -d -i 500 g1 localhost", CL_XEN_ABOUT_DOMAIN, "g1");
+	is_about("xl destroy -f g1", CL_XEN_ABOUT_DOMAIN, "g1");
+	is_about("xl create -q /etc/xen/g1.cfg memory=64", CL_XEN_ABOUT_CONFIG, "/etc/xen/g1.cfg");
+	is_about("xl create -f g1.cfg", CL_XEN_ABOUT_CONFIG, "g1.cfg");
+	is_about("xl restore /tmp/file", CL_XEN_ABOUT_STREAM, "");
+	is_about("xl migrate-receive", CL_XEN_ABOUT_STREAM, "");
+	for (size_t i = 0; i < CL_COUNT(others); i++)
+		if (parse_xl(others[i], &command))
+			fail_msg("'%s' was taken for work for %s", others[i], command.who);
+	/* Cut off: a name may go on. */
+	assert_false(cl_xen_parse_xl("xl\0save\0g1", 10, &command));
+}
+
+static void test_helpers(void **state)
+{
+	static const char save[] = "libxl-save-helper\0--save-domain\0008\000-1\00012\0003\0";
+	static const char other[] = "libxl-save-helper\0--save-domain\0008\000-1\00012x\0003\0";
+	static const char far_off[] = "x\0--restore-domain\0008\000-1\00040000\0003\0";
+	uint32_t domid;
+
+	assert_true(cl_xen_parse_helper(save, sizeof(save) - 1, &domid));
+	assert_int_equal(domid, 12);
+	assert_false(cl_xen_parse_helper(save, 38, &domid)); /* behind "1" of 12 */
+	assert_false(cl_xen_parse_helper(other, sizeof(other) - 1, &domid));
+	assert_false(cl_xen_parse_helper(far_off, sizeof(far_off) - 1, &domid));
+	assert_false(cl_xen_parse_helper("", 0, &domid));
+}
+
+static void test_configs(void **state)
+{
+	char name[16];
+
+	assert_true(cl_xen_parse_config("# name=\"no\"\nkernel = \"/x\"\n name = 'g 1'\n", name,
+					sizeof(name)));
+	assert_string_equal(name, "g 1");
+	assert_true(cl_xen_parse_config("memory=1;name=\"g2\"", name, sizeof(name)));
+	assert_string_equal(name, "g2");
+	assert_false(cl_xen_parse_config("", name, sizeof(name)));
+	assert_false(cl_xen_parse_config("names=\"g\"\nname=g\nname=\"\"\nname=\"g\nx\"", name,
+					 sizeof(name)));
+	assert_false(cl_xen_parse_config("name=\"longer than there is room\"", name, sizeof(name)));
+	assert_true(cl_xen_parse_log("/var/log/xen/xl-g1.log", name, sizeof(name)));
+	assert_string_equal(name, "g1");
+	assert_true(cl_xen_parse_log("/var/log/xen/xl-g1--incoming.log", name, sizeof(name)));
+	assert_string_equal(name, "g1");
+	assert_false(cl_xen_parse_log("/var/log/xen/xl-.log", name, sizeof(name)));
+	assert_false(cl_xen_parse_log("/var/log/xen/xldevd.log", name, sizeof(name)));
+	assert_false(cl_xen_parse_log("/dev/null", name, sizeof(name)));
+}
+
+/* Affinity to all nodes says something only where the vCPUs are divided among them. */
+static void test_home(void **state)
+{
+	static const uint64_t divided[] = { 1, 2 }, loose[] = { 3, 3 }, half[] = { 1, 3 };
+
+	assert_int_equal(cl_xen_home(2, loose, 2, 3), 2);
+	assert_int_equal(cl_xen_home(3, divided, 2, 3), 3);
+	assert_int_equal(cl_xen_home(3, loose, 2, 3), 0);
+	assert_int_equal(cl_xen_home(3, half, 2, 3), 0);
+	assert_int_equal(cl_xen_home(UINT64_MAX, divided, 2, 3), 3);
+	assert_int_equal(cl_xen_home(3, divided, 0, 3), 0);
+	assert_int_equal(cl_xen_home(3, divided, 2, 7), 3); /* two of three nodes */
+	assert_int_equal(cl_xen_home(1, loose, 2, 1), 1);
 }
 
 /* ---- xenstored ---- */
@@ -306,7 +412,9 @@ int main(void)
 		cmocka_unit_test(test_stat),        cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_answers),     cmocka_unit_test(test_hostile_answers),
 		cmocka_unit_test(test_slow),        cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_no_xen),
+		cmocka_unit_test(test_no_xen),      cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_helpers),     cmocka_unit_test(test_configs),
+		cmocka_unit_test(test_home),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,8 @@ void world_init(struct world *w, uint32_t cpus, uint32_t nodes)
 	w->cpus = cpus;
 	w->nodes = nodes;
 	w->now_ns = 100 * CL_NS_PER_S;
-	w->can = (1u << CL_CAN_COUNT) - 1;
+	/* As where guests' vCPUs are tasks: what fences sets the two bits. */
+	w->can = ((1u << CL_CAN_COUNT) - 1) & ~(1u << CL_CAN_FENCE | 1u << CL_CAN_PARTITION);
 	cl_params_default(&w->params);
 	w->state = cl_state_new(&cl_limits_small);
 	w->prev = cl_snapshot_new(&cl_limits_small);
@@ -28,7 +29,10 @@ void world_done(struct world *w)
 	for (int i = 0; i < w->thread_count; i++) {
 		free((char *)(uintptr_t)w->threads[i].mask);
 		free((char *)(uintptr_t)w->threads[i].group);
+		free((char *)(uintptr_t)w->threads[i].pcpus);
 	}
+	for (int i = 0; i < WORLD_MAX; i++)
+		free((char *)(uintptr_t)w->pins[i]);
 	for (int i = 0; i < w->group_count; i++) {
 		free((char *)(uintptr_t)w->groups[i]);
 		free((char *)(uintptr_t)w->group_cpus[i]);
@@ -39,6 +43,7 @@ int world_guest(struct world *w, uint64_t home)
 {
 	assert(w->guest_count < WORLD_MAX);
 	w->home[w->guest_count] = home;
+	w->domid[w->guest_count] = (uint32_t)w->guest_count + 1;
 	w->most[w->guest_count] = home ? (uint32_t)__builtin_ctzll(home) : CL_NONE;
 	return w->guest_count++;
 }
@@ -120,6 +125,7 @@ static struct cl_group_ix group_of(const struct world *w, struct cl_snapshot *sn
 	g->path = cl_snapshot_text(snap, path);
 	g->cpus = mask_of(snap, cpus ? cpus : all);
 	g->ours = strncmp(path, "/closer", 7) == 0;
+	g->fenced = w->fenced && strcmp(path, "/closer") == 0;
 	return (struct cl_group_ix){ snap->n.groups - 1 };
 }
 
@@ -141,6 +147,8 @@ static void observe_threads(const struct world *w, struct cl_snapshot *snap,
 			v->mask = mask_of(snap, t->mask);
 			v->group = group_of(w, snap, t->group, NULL);
 			v->cpu_ns = t->cpu_ns;
+			if (w->pool)
+				v->pcpus = mask_of(snap, t->pcpus ? t->pcpus : w->pool);
 			continue;
 		}
 		struct cl_work *k = cl_snapshot_add_works(snap);
@@ -157,6 +165,43 @@ static void observe_threads(const struct world *w, struct cl_snapshot *snap,
 		k->wait_ns = t->wait_ns;
 		k->read_ns = w->now_ns - w->stale_ns;
 		k->bound = t->bound;
+	}
+}
+
+/* As the Xen host has it: a physical CPU to which nobody is pinned comes behind the vCPUs. */
+static void observe_pins(const struct world *w, struct cl_snapshot *snap)
+{
+	uint32_t per_node = w->pcpus / w->nodes;
+	struct cl_cpuset shown;
+
+	cl_cpuset_zero(&shown);
+	snap->pool = mask_of(snap, w->pool);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct cl_pool *pool = cl_snapshot_add_pools(snap);
+
+		pool->id = i;
+		pool->pcpus = mask_of(snap, i && w->other_pool ? w->other_pool : w->pool);
+	}
+	for (uint32_t c = 0; c < w->cpus; c++) {
+		struct cl_cpu *cpu = &snap->cpus[c];
+
+		cpu->pins = mask_of(snap, w->pins[c]);
+		cpu->pcpu = c % w->pcpus;
+		cpu->core = 1000 + c;
+		if (cl_cpuset_count(cl_snapshot_set(snap, cpu->pins)) == 1) {
+			cpu->core = cpu->pcpu = cl_cpuset_next(cl_snapshot_set(snap, cpu->pins), 0);
+			cl_cpuset_add(&shown, cpu->pcpu);
+		}
+		cpu->node.v = cpu->pcpu / per_node;
+	}
+	for (uint32_t p = 0; p < w->pcpus; p++) {
+		struct cl_cpu *cpu = cl_cpuset_has(&shown, p) ? NULL : cl_snapshot_add_cpus(snap);
+
+		if (!cpu)
+			continue;
+		cpu->online = true;
+		cpu->pcpu = cpu->core = p;
+		cpu->node.v = p / per_node;
 	}
 }
 
@@ -180,7 +225,7 @@ static void observe(struct world *w, struct cl_snapshot *snap)
 		uint32_t per_node = w->cpus / w->nodes;
 
 		cpu->online = true;
-		cpu->node.v = c / per_node;
+		cpu->node.v = per_node ? c / per_node : 0;
 		cpu->core = w->cores_per_node
 				    ? cpu->node.v * w->cores_per_node + c % w->cores_per_node
 				    : c;
@@ -188,6 +233,8 @@ static void observe(struct world *w, struct cl_snapshot *snap)
 		cpu->main_ns = c == 0 ? w->main_ns : 0;
 		cpu->kernel_ns = c == 0 ? w->kernel_ns : 0;
 	}
+	if (w->pool)
+		observe_pins(w, snap);
 	snap->allowed = mask_of(snap, w->allowed ? w->allowed : all);
 	for (int g = 0; g < w->guest_count; g++) {
 		if (w->guest_gone[g])
@@ -200,9 +247,27 @@ static void observe(struct world *w, struct cl_snapshot *snap)
 		guest->home_most.v = w->most[g];
 		guest->reaped_ns = w->reaped_ns[g];
 		guest->read_ns = w->now_ns;
+		if (w->pool) {
+			guest->domid = w->domid[g];
+			guest->pool = w->in_other_pool[g];
+		}
 	}
 	for (int i = 0; i < w->group_count; i++)
 		group_of(w, snap, w->groups[i], w->group_cpus[i]);
+	for (int i = 0; i < w->nic_count; i++) {
+		struct cl_nic *nic = cl_snapshot_add_nics(snap);
+
+		nic->guest.v = guest_at[w->nic_guest[i]];
+		nic->threaded = w->nic_threaded[i];
+	}
+	for (int i = 0; i < w->irq_count; i++) {
+		struct cl_irq *irq = cl_snapshot_add_irqs(snap);
+
+		irq->number = 10 + (uint32_t)i;
+		irq->guest.v = guest_at[w->irq_guest[i]];
+		irq->queue_vcpu = w->irq_vcpu[i];
+		irq->mask = mask_of(snap, all);
+	}
 	observe_threads(w, snap, guest_at);
 	cl_snapshot_sort(snap, scratch);
 }
@@ -253,6 +318,41 @@ static void set_text(const char **slot, const char *text)
 
 	free((char *)(uintptr_t)*slot);
 	*slot = copy;
+}
+
+void world_hypervisor(struct world *w, uint32_t pcpus)
+{
+	static char pool[16];
+
+	w->pcpus = pcpus;
+	snprintf(pool, sizeof(pool), "0-%u", pcpus - 1);
+	w->pool = pool;
+	for (uint32_t c = 0; c < w->cpus; c++)
+		set_text(&w->pins[c], pool);
+}
+
+void world_pin(struct world *w, uint32_t cpu, const char *pcpus)
+{
+	set_text(&w->pins[cpu], pcpus);
+}
+
+void world_move(struct world_thread *vcpu, const char *pcpus)
+{
+	set_text(&vcpu->pcpus, pcpus);
+}
+
+static void apply_keep(struct world *w, const struct cl_action *a)
+{
+	const struct cl_vcpu *vcpu = &w->now->vcpus[a->object.vcpu.v];
+	struct cl_uuid id;
+
+	for (int i = 0; i < w->thread_count; i++) {
+		if (w->threads[i].vcpu != (int)vcpu->index)
+			continue;
+		world_uuid(w->threads[i].guest, &id);
+		if (cl_uuid_compare(&id, &w->now->guests[vcpu->guest.v].id) == 0)
+			world_move(&w->threads[i], world_cpus(w, a->to.mask));
+	}
 }
 
 static void apply_thread(struct world *w, const struct cl_action *a)
@@ -318,14 +418,20 @@ void world_apply(struct world *w)
 		case CL_ACTION_GROUP_REMOVE:
 			apply_group(w, a);
 			break;
+		case CL_ACTION_CPU_PIN:
+			world_pin(w, a->object.cpu, world_cpus(w, a->to.mask));
+			break;
+		case CL_ACTION_VCPU_KEEP:
+			apply_keep(w, a);
+			break;
+		case CL_ACTION_FENCE:
+			w->fenced = a->object.group.tag == CL_GROUP_ROOT && a->to.number == 1;
+			break;
 		case CL_ACTION_IRQ_PLACE:
 		case CL_ACTION_IRQ_RELEASE:
 		case CL_ACTION_THREAD_RELEASE:
-		case CL_ACTION_CPU_PIN:
 		case CL_ACTION_CPU_RELEASE:
-		case CL_ACTION_VCPU_KEEP:
 		case CL_ACTION_VCPU_RELEASE:
-		case CL_ACTION_FENCE:
 		case CL_ACTION_NAPI_THREAD:
 		case CL_ACTION_KIND_COUNT:
 			continue;

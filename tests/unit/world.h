@@ -20,6 +20,7 @@ struct world_thread {
 	uint64_t cpu_ns, wait_ns;
 	const char *mask;  /* list format */
 	const char *group; /* path, NULL: none */
+	const char *pcpus; /* of a vCPU under a hypervisor, NULL: none */
 	uint32_t queue_vcpu;
 	bool bound, gone;
 };
@@ -36,10 +37,25 @@ struct world {
 	uint32_t most[WORLD_MAX];
 	uint64_t reaped_ns[WORLD_MAX];
 	bool guest_gone[WORLD_MAX];
+	uint32_t domid[WORLD_MAX];
 	int guest_count;
+	/* Under a hypervisor: its CPUs, dealt to nodes in blocks; those of the pool that its
+	 * privileged domain is in; those that each of that one's vCPUs, which `cpus` counts, may be
+	 * on. */
+	uint32_t pcpus;
+	const char *pool, *pins[WORLD_MAX];
+	const char *other_pool; /* a second one, of these guests */
+	bool in_other_pool[WORLD_MAX];
 	const char *groups[WORLD_MAX]; /* groups that exist besides those of threads: path, cpus */
 	const char *group_cpus[WORLD_MAX];
 	int group_count;
+	bool fenced; /* /closer is a partition: so after FENCE was applied */
+	int nic_guest[4];
+	uint32_t nic_threaded[4];
+	int nic_count;
+	int irq_guest[4];
+	uint32_t irq_vcpu[4]; /* whose queue it serves, or CL_NONE */
+	int irq_count;
 	uint64_t busy_ns, main_ns, kernel_ns; /* of CPU 0, cumulative */
 	uint64_t stale_ns;                    /* how long ago the threads were read */
 
@@ -62,6 +78,10 @@ void world_uuid(int guest, struct cl_uuid *ret_uuid);
 void world_tick(struct world *w, int share);
 /* The action on this thread, or NULL. */
 const struct cl_action *world_action(const struct world *w, const struct world_thread *t);
+/* From now on under a hypervisor; nobody has pinned anything. */
+void world_hypervisor(struct world *w, uint32_t pcpus);
+void world_pin(struct world *w, uint32_t cpu, const char *pcpus);
+void world_move(struct world_thread *vcpu, const char *pcpus);
 /* Applies the plan to the world as a host would, and tells the state that all went well. */
 void world_apply(struct world *w);
 const struct cl_verdict *world_verdict(const struct world *w, const struct world_thread *t);

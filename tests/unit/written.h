@@ -86,11 +86,43 @@ static inline struct cl_change irq(uint32_t number, const char *from, const char
 	};
 }
 
+/* Domain 0 with no uuid: the privileged one. */
+static inline struct cl_change vcpu(uint32_t domid, uint32_t number, const char *from,
+				    const char *to)
+{
+	struct cl_change c = {
+		.kind = CL_CHANGE_VCPU, .vcpu = number, .from = in(NULL, from), .to = in(NULL, to)
+	};
+
+	c.domid = domid;
+	c.domain.b[15] = (uint8_t)domid;
+	return c;
+}
+
+/* FENCE, NIC: off, then on. */
+static inline struct cl_change switched(enum cl_change_kind kind, const char *path)
+{
+	struct cl_change c = { .kind = kind, .from.present = true, .to.present = true };
+
+	snprintf(c.path, sizeof(c.path), "%s", path);
+	c.to.number = 1;
+	return c;
+}
+
+static inline struct cl_change fence(const char *path, const char *left)
+{
+	struct cl_change c = switched(CL_CHANGE_FENCE, path);
+
+	c.to.cpus = in(NULL, left).cpus;
+	return c;
+}
+
 static inline void same_setting(const struct cl_setting *a, const struct cl_setting *b)
 {
 	assert_int_equal(a->present, b->present);
 	assert_int_equal(a->has_path, b->has_path);
 	assert_string_equal(a->path, b->path);
+	assert_int_equal(a->number, b->number);
 	assert_true(cl_cpuset_equal(&a->cpus, &b->cpus));
 }
 
@@ -107,9 +139,10 @@ static inline struct cl_journal_writer *writer(const struct place *p)
 static inline void plan(struct cl_journal_writer *w, const struct cl_change *c, uint32_t n,
 			uint32_t *ids)
 {
-	enum cl_reason why[8] = { CL_REASON_HOME };
+	enum cl_reason why[16] = { CL_REASON_HOME };
 	struct cl_error err;
 
+	assert_true(n <= CL_COUNT(why));
 	if (cl_journal_plan(w, c, why, n, ids, &err) < 0)
 		fail_msg("%s", err.text);
 }

@@ -54,6 +54,11 @@ done
 status=0
 guest_sh 1 'exit 5' >/dev/null || status=$?
 echo "$status" >/out/guest_status
+# With a guest's process on the same CPUs, so that Xen has vCPUs to switch.
+for n in 1 2; do
+	guest_sh $n 'timeout 12 sh -c "while :; do :; done" || true' >/dev/null &
+done
+registers 10 12 >/out/registers 2>&1 || echo "registers: $?" >>/out/registers
 # Which node each domain's memory is on.
 xl debug-keys u
 xl dmesg >/out/memory
@@ -94,7 +99,7 @@ numa() { # of two nodes, 10 to itself and 20 to the other; two CPUs each
 }
 
 status=0
-"$lab" --build "$build" --out "$work/out" --guests 2 --dom0-pin --env GREETING='a "b" $c' --add "$(command -v env)" \
+"$lab" --build "$build" --out "$work/out" --guests 2 --dom0-pin --env GREETING='a "b" $c' --add "$(command -v env)" --add "$build/tests/xen/registers" \
 	"$work/look.sh" one "two  'words'" >"$work/output" 2>"$work/errors" || status=$?
 cat "$work/errors" >&2
 [ "$status" = 3 ] || tail -n 20 "$work/output" >&2
@@ -117,6 +122,8 @@ check "each has a disk, and back-end threads for disk and network" eval \
 for n in 1 2; do
 	check "g$n achieves its network and disk load (thousandths: $(shares "$out/load.$n" | tr '\n' ' '))" achieved "$out/load.$n"
 done
+tail -n 2 "$out/registers"
+check "processes in dom0 keep their registers" grep -q '^rounds .* wrong: vector 0 x87 0 tls 0 died 0$' "$out/registers"
 check "a command's status comes back from a guest" [ "$(cat "$out/guest_status" 2>/dev/null)" = 5 ]
 check "the consoles' logs come back" eval 'grep -q "toolstack ready" "$out/serial.log" && grep -q userland "$out/log/guest-g1.log"'
 

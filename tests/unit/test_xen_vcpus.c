@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Domains' vCPUs, compared and set on a Xen made of lines. */
+#include "xen/vcpus.c"
+
+#include "unit.h"
+
+struct cl_hyper { /* one domain with one vCPU */
+	struct cl_hyper_domain domain;
+	struct cl_cpuset pcpus;
+	int fail;   /* of setting */
+	bool other; /* what is set is taken otherwise */
+	uint32_t sets;
+};
+
+int cl_hyper_domain(struct cl_hyper *hyper, uint32_t domid, struct cl_hyper_domain *ret_domain)
+{
+	*ret_domain = hyper->domain;
+	return domid == hyper->domain.domid ? 0 : -ESRCH;
+}
+
+int cl_hyper_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
+		       struct cl_cpuset *ret_pcpus, struct cl_cpuset *ret_soft)
+{
+	assert_null(ret_soft);
+	*ret_pcpus = hyper->pcpus;
+	return domid == hyper->domain.domid && vcpu == 0 ? 0 : -ESRCH;
+}
+
+int cl_hyper_set_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu,
+			   const struct cl_cpuset *pcpus)
+{
+	assert_int_equal(domid, hyper->domain.domid);
+	if (hyper->fail)
+		return -hyper->fail;
+	hyper->sets++;
+	hyper->pcpus = *pcpus;
+	if (hyper->other)
+		cl_cpuset_add(&hyper->pcpus, 9);
+	return 0;
+}
+
+static struct cl_cpuset cpus(const char *list)
+{
+	struct cl_cpuset set;
+
+	assert_true(cl_cpuset_parse(list, strlen(list), &set));
+	return set;
+}
+
+static struct cl_hyper xen(uint32_t domid, uint8_t uuid, const char *pcpus)
+{
+	struct cl_hyper hyper = { .domain = { .domid = domid }, .pcpus = cpus(pcpus) };
+
+	hyper.domain.id.b[15] = uuid;
+	return hyper;
+}
+
+static struct cl_change change(uint32_t domid, uint8_t uuid, const char *from, const char *to)
+{
+	struct cl_change c = { .kind = CL_CHANGE_VCPU, .domid = domid };
+
+	c.domain.b[15] = uuid;
+	c.from.cpus = cpus(from);
+	c.to.cpus = cpus(to);
+	c.from.present = c.to.present = true;
+	return c;
+}
+
+static void is_on(const struct cl_hyper *hyper, const char *list)
+{
+	struct cl_cpuset want = cpus(list);
+
+	assert_true(cl_cpuset_equal(&hyper->pcpus, &want));
+}
+
+static void test_compare_and_set(void **state)
+{
+	struct cl_hyper h = xen(7, 3, "0-3");
+	struct cl_change c = change(7, 3, "0-3", "1-3");
+	struct cl_error err;
+
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0);
+	is_on(&h, "1-3");
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0); /* is so: not written again */
+	assert_int_equal(h.sets, 1);
+	h.pcpus = cpus("0");
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -ESTALE);
+	assert_non_null(strstr(err.text, "physical CPUs 0, not on 0-3"));
+	is_on(&h, "0");
+}
+
+static void test_refused(void **state)
+{
+	struct cl_hyper h = xen(7, 3, "0-3");
+	struct cl_change c = change(7, 3, "0-3", "2");
+	struct cl_error err;
+
+	h.fail = EINVAL;
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "cpupool"));
+	h.fail = 0;
+	h.other = true;
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -EIO);
+	assert_non_null(strstr(err.text, "given physical CPUs 2, and Xen took 2,9"));
+}
+
+/* The number alone names nobody but dom0. */
+static void test_gone(void **state)
+{
+	struct cl_hyper h = xen(7, 3, "0-3");
+	struct cl_change c = change(7, 4, "0-3", "1");
+	struct cl_setting is;
+
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), -ESRCH);
+	c = change(8, 3, "0-3", "1");
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), -ESRCH);
+	c = change(7, 3, "0-3", "1");
+	c.vcpu = 1;
+	assert_int_equal(cl_xen_vcpu_read(&h, &c, &is, NULL), -ESRCH);
+	c.vcpu = 0;
+	h.domain.dying = true;
+	assert_int_equal(cl_xen_vcpu_read(&h, &c, &is, NULL), -ESRCH);
+	is_on(&h, "0-3");
+	h = xen(0, 5, "0-3"); /* dom0 may be given a uuid: toolstacks do */
+	c = change(0, 0, "0-3", "0");
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), 0);
+	is_on(&h, "0");
+}
+
+/* Two domains of one uuid for a while, or none: known by what was made of uuid and number. */
+static void test_own_id(void **state)
+{
+	struct cl_hyper h = xen(7, 3, "0-3");
+	struct cl_change c = change(7, 0, "0-3", "1");
+	struct cl_uuid another;
+
+	cl_xen_own_id(&h.domain, &c.domain);
+	assert_int_not_equal(cl_uuid_compare(&c.domain, &h.domain.id), 0);
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), 0);
+	is_on(&h, "1");
+	h.domain.domid = c.domid = 8; /* of the same uuid, under another number: another */
+	cl_xen_own_id(&h.domain, &another);
+	assert_int_not_equal(cl_uuid_compare(&c.domain, &another), 0);
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), -ESRCH);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_compare_and_set),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_own_id),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
