@@ -39,12 +39,10 @@ static void destroy_one(struct sim_run *run, struct sim_run_guest *guest, uint64
 
 	if (!domain || !domain->alive)
 		return;
-	for (uint32_t i = 0; i < run->load_count; i++)
-		if (run->loads[i].guest == guest)
-			sim_run_end_load(&run->loads[i]);
 	sim_domain_pause(run->world, domain, true);
 	domain->alive = false;
-	sim_run_free_devices(run, guest);
+	sim_manage_drop(run->world->manager, domain);
+	sim_run_gone(run, guest);
 	for (uint32_t i = 0; i < run->world->node_count; i++) {
 		run->world->nodes[i].free_bytes += domain->mem[i];
 		domain->mem[i] = 0;
@@ -77,6 +75,45 @@ static void unpause(struct sim_run *run, const struct sim_setup_event *event)
 	off.number = 0;
 	each_guest(run, &off, pause_one);
 }
+
+/* ---- by the toolstack: it takes dom0's time ---- */
+
+static void shut_one_down(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
+{
+	sim_run_order(run, guest, SIM_OP_SHUTDOWN, number);
+}
+
+static void shut_down(struct sim_run *run, const struct sim_setup_event *event)
+{
+	each_guest(run, event, shut_one_down);
+}
+
+static void save_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
+{
+	sim_run_order(run, guest, SIM_OP_SAVE, 0);
+}
+
+static void save(struct sim_run *run, const struct sim_setup_event *event)
+{
+	each_guest(run, event, save_one);
+}
+
+static void migrate_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
+{
+	sim_run_order(run, guest, SIM_OP_MIGRATE, 0);
+}
+
+static void migrate(struct sim_run *run, const struct sim_setup_event *event)
+{
+	each_guest(run, event, migrate_one);
+}
+
+static void balloon(struct sim_run *run, const struct sim_setup_event *event)
+{
+	each_guest(run, event, sim_run_balloon);
+}
+
+/* ---- settings ---- */
 
 /* dom0 has a weight and a cap, too. */
 static void each_domain(struct sim_run *run, const struct sim_setup_event *event, bool weight)
@@ -115,6 +152,10 @@ const struct sim_event_kind sim_event_kinds[] = {
 	{ "destroy", "a guest is gone: its loads end, its memory is free", false, { 0 }, destroy },
 	{ "pause", "a guest runs no more", false, { 0 }, pause },
 	{ "unpause", "it runs again", false, { 0 }, unpause },
+	{ "shutdown", "a guest stops, which takes it so much CPU time; the toolstack does the rest", true, { .unit = SIM_NS, .most = UINT64_C(3600) * CL_NS_PER_S }, shut_down },
+	{ "save", "the toolstack writes a guest to the first disk; it is gone", false, { 0 }, save },
+	{ "migrate", "the toolstack moves a guest to another host, over the first nic", false, { 0 }, migrate },
+	{ "balloon", "a guest is to have so much memory", true, { .unit = SIM_BYTES, .least = 4096, .most = UINT64_C(1) << 46 }, balloon },
 	{ "weight", "of a domain", true, { .unit = SIM_COUNT, .least = 1, .most = 65535 }, set_weight },
 	{ "cap", "of a domain, of one CPU; 0 is none", true, { .unit = SIM_PPM, .most = 256 * CL_PPM }, set_cap },
 	{ 0 },

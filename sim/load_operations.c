@@ -218,18 +218,25 @@ static void report(struct sim_load *load, uint64_t span_ns, struct sim_report *r
 		       SIM_LOWER);
 }
 
-/* Its guest is left to whoever comes. */
+/* Its guest is destroyed, and nobody waits for that. */
 static void stop(struct sim_load *load)
 {
 	struct operations *operations = (struct operations *)load;
+	struct sim_order order = { .kind = SIM_OP_DESTROY, .guest = operations->guest };
+	struct sim_manager *manager = load->world->manager;
+	struct sim_domain *guest;
 
 	if (!operations->started)
 		return;
 	operations->started = false;
 	end_work(operations);
-	if (load->world->manager)
-		sim_manage_forget(load->world->manager, operations);
 	sim_event_done(&load->world->queue, &operations->next);
+	guest = manager ? sim_manage_forget(manager, operations) : NULL;
+	if (guest)
+		order.guest = guest;
+	if (manager && order.guest)
+		sim_manage(manager, &order, NULL);
+	operations->guest = NULL;
 }
 
 const struct sim_load_ops sim_load_operations = {

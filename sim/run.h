@@ -3,6 +3,7 @@
 #ifndef CLOSER_SIM_RUN_H
 #define CLOSER_SIM_RUN_H
 
+#include "manage.h"
 #include "setup.h"
 
 struct sim_run_guest {
@@ -66,6 +67,14 @@ void sim_run_begin_load(struct sim_run_load *load);
 void sim_run_end_load(struct sim_run_load *load); /* what it counted is kept */
 /* A guest's virtual devices, and their back ends' threads. */
 void sim_run_free_devices(struct sim_run *run, struct sim_run_guest *guest);
+/* run_manage.c */
+bool sim_run_manager(struct sim_run *run);
+/* The toolstack is asked for it; if it refuses, the run has trouble. */
+void sim_run_order(struct sim_run *run, struct sim_run_guest *guest, enum sim_op_kind kind,
+		   uint64_t guest_ns);
+void sim_run_balloon(struct sim_run *run, struct sim_run_guest *guest, uint64_t bytes);
+/* It never runs again: its loads end, its devices are free. */
+void sim_run_gone(struct sim_run *run, struct sim_run_guest *guest);
 /* run_report.c */
 void sim_run_count(struct sim_run *run); /* from here on */
 

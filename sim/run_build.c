@@ -339,7 +339,7 @@ int sim_run_build(struct sim_run *run, struct cl_error *reterr)
 		build_nics(run);
 		build_disks(run);
 	}
-	if (r == 0 && run->world->queue.failed)
+	if (r == 0 && (run->world->queue.failed || !sim_run_manager(run)))
 		r = no_memory(reterr);
 	if (r == 0)
 		r = build_guests(run, reterr);

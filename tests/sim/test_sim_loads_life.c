@@ -41,6 +41,12 @@ static const struct way {
 	    { "dirty", 2000000 } } },
 	{ "dirty", { { "rate", 50000 } } },
 	{ "forkbomb", { { "tasks", 30 }, { "every", MS } } },
+	{ "manager",
+	  { { "job", MS },
+	    { "every", 4 * MS },
+	    { "heartbeat", 20 * MS },
+	    { "timeout", 30 * MS } } },
+	{ "operations", { { "memory", 16777216 }, { "life", 2 * MS }, { "pause", MS } } },
 	{ "trace", { { "interval", 20 * MS }, { "slot", 5 * MS } } },
 };
 
