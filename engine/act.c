@@ -5,6 +5,7 @@
  */
 #include "act.h"
 
+#include "cgroup.h"
 #include "expand.h"
 
 #include <errno.h>
@@ -48,6 +49,17 @@ static void check_process(struct cl_change *c)
 	snprintf(path, sizeof(path), "/proc/%d/task/%d", c->process, c->thread.tid);
 	if (access(path, F_OK) < 0)
 		c->process = 0;
+}
+
+/* Making closer's first container may turn the controller on below the root: undo turns it off. */
+static void check_passing(struct cl_change *c)
+{
+	struct cl_cgroup cgroup;
+
+	if (c->kind != CL_CHANGE_GROUP || c->from.present || strchr(c->path + 1, '/'))
+		return;
+	cl_cgroup_find(&cgroup);
+	c->from.number = !cl_cgroup_passed(&cgroup, c->path);
 }
 
 /* Room for one more change: an action has one, and some have others that go along. */
@@ -159,8 +171,10 @@ static int expand_all(struct job *job, struct cl_error *reterr)
 			break;
 		case CL_EXPANDED_CHANGE:
 			job->fates[i] = cl_change_sound(c) ? FATE_CHANGE : FATE_BAD;
-			if (e->keeps)
+			if (e->keeps) {
 				check_process(c);
+				check_passing(c);
+			}
 			break;
 		}
 		if (job->fates[i] != FATE_CHANGE)

@@ -93,13 +93,20 @@ static bool next_place(char **p, struct cl_setting *ret)
 	return next_cpus(p, &ret->cpus);
 }
 
-/* "absent", or "cpus <list>". */
+/* "absent", "unpassed", or "cpus <list>". */
 static bool next_container(char **p, struct cl_setting *ret)
 {
-	char *look = *p, *text;
+	static const char *const absent[] = { "absent", "unpassed" };
+	char *text;
 
-	if (strncmp(look, "absent", 6) == 0 && (look[6] == ' ' || look[6] == '\0'))
+	for (int64_t i = 0; i < 2; i++) {
+		size_t len = strlen(absent[i]);
+
+		if (strncmp(*p, absent[i], len) != 0 || ((*p)[len] != ' ' && (*p)[len] != '\0'))
+			continue;
+		ret->number = i;
 		return next_word(p, &text);
+	}
 	ret->present = true;
 	return next_cpus(p, &ret->cpus);
 }

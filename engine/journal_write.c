@@ -99,7 +99,7 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 
 	add(t, " %s ", side);
 	if (kind == CL_CHANGE_GROUP && !s->present) {
-		add(t, "absent");
+		add(t, s->number ? "unpassed" : "absent");
 		return;
 	}
 	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC)

@@ -52,8 +52,8 @@ int cl_cgroup_read_cpus(int fd, struct cl_cpuset *ret_cpus);
 
 /*
  * Makes it (v1: mems from the parent; v2: +cpuset in each ancestor's subtree_control from the root
- * down, which stays when the group is removed) and sets its CPUs. The parent must be there. One
- * that is there is completed.
+ * down, which stays when the group is removed: see cl_cgroup_pass_no_more) and sets its CPUs. The
+ * parent must be there. One that is there is completed.
  */
 int cl_cgroup_create(const struct cl_cgroup *cgroup, const char *path, const struct cl_cpuset *cpus,
 		     struct cl_error *reterr);
@@ -71,6 +71,15 @@ int cl_cgroup_open_partition(const struct cl_cgroup *cgroup, const char *path);
  * the error says why. */
 int cl_cgroup_set_partition(const struct cl_cgroup *cgroup, const char *path, bool root,
 			    struct cl_error *reterr);
+/*
+ * v2: does the group above this one pass the cpuset controller down? True on v1, and where there is
+ * none above or it cannot be read.
+ */
+bool cl_cgroup_passed(const struct cl_cgroup *cgroup, const char *path);
+/* v2: -cpuset in the subtree_control of the group above this one, unless another group below that
+ * uses it by now: then it stays. */
+int cl_cgroup_pass_no_more(const struct cl_cgroup *cgroup, const char *path,
+			   struct cl_error *reterr);
 /* -EBUSY: something is still in it. -ENOENT is success: it is gone. */
 int cl_cgroup_remove(const struct cl_cgroup *cgroup, const char *path, struct cl_error *reterr);
 /*

@@ -179,6 +179,83 @@ static int pass_down(const struct cl_cgroup *cgroup, const char *path, struct cl
 	return 0;
 }
 
+static bool passes(const struct cl_cgroup *cgroup, const char *path)
+{
+	char text[4096];
+	ssize_t n = read_group(cgroup, path, "cgroup.subtree_control", text, sizeof(text));
+
+	return n < 0 || cl_cgroup_has_word(text, (size_t)n, " \n", "cpuset");
+}
+
+bool cl_cgroup_passed(const struct cl_cgroup *cgroup, const char *path)
+{
+	char parent[CL_PATH_MAX];
+
+	if (cgroup->version != 2 || cl_cgroup_path_check(path, NULL) < 0)
+		return true;
+	snprintf(parent, sizeof(parent), "%s", path);
+	return !cl_cgroup_to_parent(parent) || passes(cgroup, parent);
+}
+
+/* Has somebody set CPUs of this group, or does it pass the controller on? */
+static bool uses_cpuset(const struct cl_cgroup *cgroup, const char *path)
+{
+	char text[CL_CGROUP_LIST_MAX];
+
+	if (read_group(cgroup, path, "cpuset.cpus", text, sizeof(text)) > 1 ||
+	    read_group(cgroup, path, "cpuset.mems", text, sizeof(text)) > 1)
+		return true;
+	if (read_group(cgroup, path, PARTITION, text, sizeof(text)) > 0 &&
+	    strcmp(text, "member\n") != 0)
+		return true;
+	return passes(cgroup, path);
+}
+
+/* Is a group below this one in need of it? One that cannot be looked at may be. */
+static int is_used_below(const struct cl_cgroup *cgroup, const char *path, bool *ret_used)
+{
+	char child[CL_PATH_MAX], full[CL_CGROUP_FILE_MAX];
+
+	snprintf(full, sizeof(full), "%s%s", cgroup->mount, path);
+	DIR *dir = opendir(full);
+
+	if (!dir)
+		return -errno;
+	*ret_used = false;
+	for (const struct dirent *d = readdir(dir); d && !*ret_used; d = readdir(dir)) {
+		if (d->d_type != DT_DIR || d->d_name[0] == '.')
+			continue;
+		int len = snprintf(child, sizeof(child), "%s/%s", path[1] ? path : "", d->d_name);
+
+		*ret_used = len < 0 || len >= (int)sizeof(child) || uses_cpuset(cgroup, child);
+	}
+	closedir(dir);
+	return 0;
+}
+
+int cl_cgroup_pass_no_more(const struct cl_cgroup *cgroup, const char *path,
+			   struct cl_error *reterr)
+{
+	char parent[CL_PATH_MAX];
+	bool used = true;
+	int r = cl_cgroup_path_check(path, reterr);
+
+	if (r < 0)
+		return r;
+	snprintf(parent, sizeof(parent), "%s", path);
+	if (cgroup->version != 2 || !cl_cgroup_to_parent(parent))
+		return 0;
+	r = is_used_below(cgroup, parent, &used);
+	if (r == 0 && !used)
+		r = write_group(cgroup, parent, "cgroup.subtree_control", "-cpuset");
+	/* Busy: somebody was quicker. */
+	return r == 0 || r == -EBUSY
+		       ? 0
+		       : cl_fail(reterr, -r,
+				 "taking the cpuset controller back from below cgroup %.300s: %s",
+				 parent, strerror(-r));
+}
+
 int cl_cgroup_create(const struct cl_cgroup *cgroup, const char *path, const struct cl_cpuset *cpus,
 		     struct cl_error *reterr)
 {

@@ -441,8 +441,11 @@ static int group_apply(const struct cl_cgroup *cgroup, const struct cl_change *c
 		snprintf(what, sizeof(what), "cgroup %.200s", change->path);
 		return fail_stale(what, &is, from, reterr);
 	}
-	if (!to->present)
-		return cl_cgroup_remove(cgroup, change->path, reterr);
+	if (!to->present) {
+		r = cl_cgroup_remove(cgroup, change->path, reterr);
+		return r == 0 && to->number ? cl_cgroup_pass_no_more(cgroup, change->path, reterr)
+					    : r;
+	}
 	if (!is.present || cut)
 		return cl_cgroup_create(cgroup, change->path, &to->cpus, reterr);
 	return cl_cgroup_set_cpus(cgroup, change->path, &to->cpus, reterr);

@@ -35,7 +35,8 @@ struct cl_setting {
 	char path[CL_PATH_MAX]; /* cgroup path inside its hierarchy (v1: cpuset's; v2: the unified
 				   one) */
 	struct cl_cpuset cpus;  /* THREAD, IRQ, GROUP, VCPU; FENCE: what is left to all others */
-	int64_t number;         /* FENCE, NIC */
+	int64_t number;         /* FENCE, NIC; GROUP, absent: 1: nor had the group above it
+				   passed the cpuset controller down (v2) */
 };
 
 struct cl_change {

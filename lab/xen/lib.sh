@@ -21,6 +21,8 @@
 #   pool NAME SCHED CPUS          makes a cpupool (credit, credit2) of CPUs (xl's list, 2-3), which leave Pool-0
 #   backend_threads N             "PID NAME" of each kernel thread that works for guest gN in dom0
 #   backend_irqs N                numbers of its interrupts that bear its name (vifs)
+#   off_main N                    true if none of these may be on CPU 0
+#   pin_dom0 on|off               dom0's vCPU n on pCPU n, as an operator would by hand; off: anywhere
 #   until_true SECONDS COMMAND..  tries it ten times a second; fails when the time is over
 #   keep FILE..                   copies files into /out
 #   say TEXT, fail TEXT           on the job's output; fail ends the job with 1
@@ -233,6 +235,25 @@ backend_threads() {
 
 backend_irqs() {
 	awk -v "vif=vif$(domid "$1")." -F: 'index($0, vif) { print $1 + 0 }' /proc/interrupts
+}
+
+off_main() {
+	for lab_t in $(backend_threads "$1" | cut -d' ' -f1); do
+		! grep -qs '^Cpus_allowed_list:[[:space:]]*0' "/proc/$lab_t/status" || return 1
+	done
+	for lab_t in $(backend_irqs "$1"); do
+		! grep -q ^0 "/proc/irq/$lab_t/smp_affinity_list" || return 1
+	done
+}
+
+pin_dom0() {
+	if [ "$1" = off ]; then
+		xl vcpu-pin 0 all all
+		return
+	fi
+	for lab_v in $(xl vcpu-list 0 | awk 'NR > 1 { print $3 }'); do
+		xl vcpu-pin 0 "$lab_v" "$lab_v"
+	done
 }
 
 # Pools and guests that the command line asked for.

@@ -2,8 +2,10 @@
 /* cgroup: what is parsed, and what is done in this machine's own hierarchies, v1 and v2. */
 #include "cgroup.h"
 #include "crowd.h"
+#include "lib.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -286,6 +288,56 @@ static void test_create_v2(void **state)
 	assert_int_equal(cl_cgroup_remove(&v2, base, &error), 0);
 }
 
+static void assert_passes(const struct cl_cgroup *cgroup, const char *text)
+{
+	char full[2 * CL_PATH_MAX], is[64];
+
+	snprintf(full, sizeof(full), "%s/cgroup.subtree_control", cgroup->mount);
+	ssize_t len = cl_read_file(AT_FDCWD, full, is, sizeof(is));
+	assert_true(len >= 0);
+	is[len] = '\0';
+	assert_string_equal(is, text);
+}
+
+/* The controller is taken back only where closer had it passed down, and nobody uses it by now. The
+ * files are plain ones: what was written last is in them. */
+static void test_pass_no_more(void **state)
+{
+	struct cl_cgroup v2 = { .version = 2, .mount = "/tmp/closer-test-XXXXXX" }, v1 = one;
+	struct cl_error error;
+	char command[2 * CL_PATH_MAX];
+
+	assert_non_null(mkdtemp(v2.mount));
+	assert_true(cl_cgroup_passed(&v1, "/closer"));
+	assert_true(cl_cgroup_passed(&v2, "/closer")); /* cannot be read */
+	write_file(&v2, "", "cgroup.subtree_control", "cpu io\n");
+	assert_false(cl_cgroup_passed(&v2, "/closer"));
+	write_file(&v2, "", "cgroup.subtree_control", "cpuset cpu io\n");
+	assert_true(cl_cgroup_passed(&v2, "/closer"));
+
+	make_dir(&v2, "/other");
+	write_file(&v2, "/other", "cpuset.cpus", "\n");
+	write_file(&v2, "/other", "cpuset.mems", "\n");
+	write_file(&v2, "/other", "cpuset.cpus.partition", "member\n");
+	write_file(&v2, "/other", "cgroup.subtree_control", "cpuset\n");
+	write_file(&v2, "", "cgroup.subtree_control", "+cpuset");
+	assert_int_equal(cl_cgroup_pass_no_more(&v2, "/closer", &error), 0);
+	assert_passes(&v2, "+cpuset"); /* another passes it on */
+	write_file(&v2, "/other", "cgroup.subtree_control", "\n");
+	write_file(&v2, "/other", "cpuset.cpus", "1-2\n");
+	assert_int_equal(cl_cgroup_pass_no_more(&v2, "/closer", &error), 0);
+	assert_passes(&v2, "+cpuset"); /* another has CPUs of its own */
+	write_file(&v2, "/other", "cpuset.cpus", "\n");
+	write_file(&v2, "/other", "cpuset.cpus.partition", "root\n");
+	assert_int_equal(cl_cgroup_pass_no_more(&v2, "/closer", &error), 0);
+	assert_passes(&v2, "+cpuset");
+	write_file(&v2, "/other", "cpuset.cpus.partition", "member\n");
+	assert_int_equal(cl_cgroup_pass_no_more(&v2, "/closer", &error), 0);
+	assert_passes(&v2, "-cpuset");
+	snprintf(command, sizeof(command), "rm -r %s", v2.mount);
+	assert_int_equal(system(command), 0);
+}
+
 static int teardown(void **state)
 {
 	struct cl_cgroup cgroup;
@@ -309,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_mounts),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_paths_refused),
+		cmocka_unit_test(test_pass_no_more),
 		cmocka_unit_test_teardown(test_real, teardown),
 		cmocka_unit_test_teardown(test_real_v2, teardown),
 		cmocka_unit_test_teardown(test_create_v2, teardown),

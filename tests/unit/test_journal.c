@@ -7,8 +7,9 @@
 static void test_round_trip(void **state)
 {
 	const struct place *p = *state;
-	const struct cl_change c[] = {
+	struct cl_change c[] = {
 		group("/closer", NULL, "0-3"),
+		group("/closer/a", NULL, "0-3"),
 		thread(77, UINT64_MAX, in("/a b\\\n\xc3\xbc/x", "0-3,8"), in("/closer", "1")),
 		thread(78, 5, in(NULL, "0-4095"), in(NULL, "4095")),
 		irq(45, "0", "1"),
@@ -22,6 +23,7 @@ static void test_round_trip(void **state)
 	struct cl_journal j;
 	uint32_t ids[CL_COUNT(c)];
 
+	c[0].from.number = 1; /* nor did the group above it pass the controller down */
 	assert_int_equal(cl_journal_read(p->dir, &j, NULL),
 			 -ENOENT); /* nothing before the first plan */
 	plan(w, c, CL_COUNT(c), ids);
