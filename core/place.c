@@ -101,6 +101,10 @@ static struct cl_why objection(const struct tick *tick, const struct cl_work *wo
 		return (struct cl_why){ .code = CL_REASON_BACKOFF,
 					.number = { state->refused, state->retry_ns - now->taken_ns,
 						    0 } };
+	/* A guest that moves to this same host bears another uuid until the first one is gone. */
+	if (group_ours(now, work->group) &&
+	    cl_uuid_compare(&now->groups[work->group.v].guest, &view->guest->id) != 0)
+		return left(CL_REASON_NONE, 0);
 	/* What is outside of its home or on the main container's CPUs moves whatever it uses. */
 	if (first || state->adopted ||
 	    !cl_cpuset_subset(cl_snapshot_set(now, work->mask), &view->home))

@@ -85,9 +85,9 @@ int cl_cgroup_remove(const struct cl_cgroup *cgroup, const char *path, struct cl
 /*
  * Moves one thread (v1: tasks; v2: cgroup.procs, or cgroup.threads inside a threaded subtree) and
  * reads back where it is. -ESRCH; -ENOENT: no such group; -EOPNOTSUPP: v2 would have to move other
- * threads of its process too.
+ * threads of its process too, and it is not to go as a whole.
  */
-int cl_cgroup_move(const struct cl_cgroup *cgroup, const char *path, int32_t tid,
+int cl_cgroup_move(const struct cl_cgroup *cgroup, const char *path, int32_t tid, bool whole,
 		   struct cl_error *reterr);
 /* Each thread in a group, by callback; stops and returns its value if that is not 0. */
 int cl_cgroup_each(const struct cl_cgroup *cgroup, const char *path,

@@ -317,7 +317,7 @@ int cl_cgroup_remove(const struct cl_cgroup *cgroup, const char *path, struct cl
  * v2: which file takes one thread, and no other with it? A process that is in a group of ours came
  * there as a whole, or was born there, and may leave it so.
  */
-static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid,
+static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid, bool whole,
 		   const char **ret_name, struct cl_error *reterr)
 {
 	char type[64], name[64], stat_text[1024];
@@ -342,7 +342,8 @@ static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid
 		p = strchr(p + 1, ' ');
 	if (!p || !cl_parse_u64(p + 1, &threads, NULL))
 		return cl_fail(reterr, EBADMSG, "%s is not as proc(5) says", name);
-	if (threads > 1 && (cl_cgroup_of(cgroup, tid, now, NULL) < 0 || !cl_cgroup_is_ours(now)))
+	if (threads > 1 && !whole &&
+	    (cl_cgroup_of(cgroup, tid, now, NULL) < 0 || !cl_cgroup_is_ours(now)))
 		return cl_fail(reterr, EOPNOTSUPP,
 			       "moving thread %d to cgroup %.200s: cgroup v2 would move all %llu "
 			       "threads of its process with it",
@@ -350,7 +351,7 @@ static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid
 	return 0;
 }
 
-int cl_cgroup_move(const struct cl_cgroup *cgroup, const char *path, int32_t tid,
+int cl_cgroup_move(const struct cl_cgroup *cgroup, const char *path, int32_t tid, bool whole,
 		   struct cl_error *reterr)
 {
 	const char *name = "tasks";
@@ -358,7 +359,7 @@ int cl_cgroup_move(const struct cl_cgroup *cgroup, const char *path, int32_t tid
 	int r = cl_cgroup_path_check(path, reterr);
 
 	if (r == 0 && cgroup->version == 2)
-		r = v2_file(cgroup, path, tid, &name, reterr);
+		r = v2_file(cgroup, path, tid, whole, &name, reterr);
 	if (r < 0)
 		return r;
 	snprintf(text, sizeof(text), "%d", tid);

@@ -206,7 +206,7 @@ static void thread_back(const struct cl_cgroup *cgroup, int32_t tid, const struc
 			bool moved, struct cl_error *reterr)
 {
 	struct cl_error why;
-	int r = moved ? cl_cgroup_move(cgroup, was->path, tid, &why) : 0;
+	int r = moved ? cl_cgroup_move(cgroup, was->path, tid, false, &why) : 0;
 
 	if (r == 0)
 		r = put_mask(tid, &was->cpus, &why);
@@ -219,9 +219,10 @@ static void thread_back(const struct cl_cgroup *cgroup, int32_t tid, const struc
 }
 
 /* Into the group; the mask is the group's default after it. */
-static int thread_move(const struct cl_cgroup *cgroup, int32_t tid, const struct cl_setting *is,
-		       const struct cl_setting *to, struct cl_error *reterr)
+static int thread_move(const struct cl_cgroup *cgroup, const struct cl_change *change,
+		       const struct cl_setting *is, struct cl_error *reterr)
 {
+	int32_t tid = change->thread.tid;
 	struct cl_cpuset all;
 	int r;
 
@@ -229,7 +230,7 @@ static int thread_move(const struct cl_cgroup *cgroup, int32_t tid, const struct
 	r = put_mask(tid, &all, reterr);
 	if (r < 0)
 		return r;
-	r = cl_cgroup_move(cgroup, to->path, tid, reterr);
+	r = cl_cgroup_move(cgroup, change->to.path, tid, change->process == 0, reterr);
 	if (r < 0)
 		thread_back(cgroup, tid, is, false, reterr);
 	return r;
@@ -262,9 +263,11 @@ static void siblings_back(int32_t tid, const struct cl_cpuset *was, const struct
 		closedir(dir);
 }
 
-static int thread_set(const struct cl_cgroup *cgroup, int32_t tid, const struct cl_setting *is,
-		      const struct cl_setting *to, struct cl_error *reterr)
+static int thread_set(const struct cl_cgroup *cgroup, const struct cl_change *change,
+		      const struct cl_setting *is, struct cl_error *reterr)
 {
+	const struct cl_setting *to = &change->to;
+	int32_t tid = change->thread.tid;
 	bool move = to->has_path && strcmp(is->path, to->path) != 0, whole = false;
 	char want[SHOWN], have[SHOWN];
 	struct cl_cpuset room, mask = to->cpus;
@@ -290,7 +293,7 @@ static int thread_set(const struct cl_cgroup *cgroup, int32_t tid, const struct 
 				       "the group first",
 				       tid, want, to->path, have);
 	}
-	if (move && (r = thread_move(cgroup, tid, is, to, reterr)) < 0)
+	if (move && (r = thread_move(cgroup, change, is, reterr)) < 0)
 		return r;
 	/*
 	 * Given back to a group of others with its default mask, it must follow that group's CPUs
@@ -340,7 +343,7 @@ static int thread_apply(const struct cl_cgroup *cgroup, const struct cl_change *
 			r = thread_check(dir, &change->thread, reterr);
 			return r < 0 ? r : fail_stale(what, &is, &change->from, reterr);
 		}
-		r = thread_set(cgroup, change->thread.tid, &is, &change->to, reterr);
+		r = thread_set(cgroup, change, &is, reterr);
 		if (r < 0)
 			return r;
 	}

@@ -43,7 +43,7 @@ struct cl_change {
 	enum cl_change_kind kind;
 	struct cl_tid thread; /* THREAD */
 	int32_t process;      /* THREAD: its process (tgid), for finding what it gave birth to; 0 =
-				 itself */
+				 itself, which cgroup v2 moves as a whole */
 	uint32_t irq;         /* IRQ */
 	char path[CL_PATH_MAX]; /* GROUP, FENCE; NIC: the device's name */
 	struct cl_uuid domain;  /* VCPU; all zero: the privileged domain itself */

@@ -89,7 +89,7 @@ static void test_paths_refused(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(cl_cgroup_create(&one, bad[i], &cpus, &error), -EINVAL);
 		assert_int_equal(cl_cgroup_remove(&one, bad[i], &error), -EINVAL);
-		assert_int_equal(cl_cgroup_move(&two, bad[i], getpid(), &error), -EINVAL);
+		assert_int_equal(cl_cgroup_move(&two, bad[i], getpid(), false, &error), -EINVAL);
 		assert_int_equal(cl_cgroup_cpus(&two, bad[i], &cpus, &error), -EINVAL);
 	}
 }
@@ -146,7 +146,7 @@ static void test_real(void **state)
 	assert_int_equal(cl_cgroup_cpus(&cgroup, child_path, &now, &error), 0);
 	assert_true(cl_cpuset_equal(&now, &first));
 
-	assert_int_equal(cl_cgroup_move(&cgroup, child_path, crowd.tids[0], &error), 0);
+	assert_int_equal(cl_cgroup_move(&cgroup, child_path, crowd.tids[0], false, &error), 0);
 	assert_int_equal(cl_cgroup_of(&cgroup, crowd.tids[0], path, &error), 0);
 	assert_string_equal(path, child_path);
 	assert_int_equal(cl_cgroup_of(&cgroup, crowd.tids[1], path, &error), 0);
@@ -159,7 +159,7 @@ static void test_real(void **state)
 
 	assert_int_equal(cl_cgroup_remove(&cgroup, child_path, &error), -EBUSY);
 	assert_non_null(strstr(error.text, "1 threads"));
-	assert_int_equal(cl_cgroup_move(&cgroup, home, crowd.tids[0], &error), 0);
+	assert_int_equal(cl_cgroup_move(&cgroup, home, crowd.tids[0], false, &error), 0);
 	int fd = cl_cgroup_open_cpus(&cgroup, child_path);
 	assert_true(fd >= 0);
 	assert_int_equal(cl_cgroup_read_cpus(fd, &now), 0);
@@ -169,10 +169,11 @@ static void test_real(void **state)
 	close(fd);
 	assert_int_equal(cl_cgroup_cpus(&cgroup, child_path, &now, &error), -ENOENT);
 	assert_int_equal(cl_cgroup_set_cpus(&cgroup, child_path, &first, &error), -ENOENT);
-	assert_int_equal(cl_cgroup_move(&cgroup, child_path, crowd.tids[0], &error), -ENOENT);
+	assert_int_equal(cl_cgroup_move(&cgroup, child_path, crowd.tids[0], false, &error),
+			 -ENOENT);
 	pid_t gone = crowd.tids[0];
 	crowd_end(&crowd);
-	assert_int_equal(cl_cgroup_move(&cgroup, base, gone, &error), -ESRCH);
+	assert_int_equal(cl_cgroup_move(&cgroup, base, gone, false, &error), -ESRCH);
 	assert_int_equal(cl_cgroup_of(&cgroup, gone, path, &error), -ESRCH);
 	assert_int_equal(cl_cgroup_remove(&cgroup, base, &error), 0);
 }
@@ -226,16 +227,24 @@ static void test_real_v2(void **state)
 	struct crowd many = crowd_start(names), single = crowd_start(alone);
 	assert_int_equal(cl_cgroup_of(&v2, single.pid, home, &error), 0);
 	make_dir(&v2, base);
-	assert_int_equal(cl_cgroup_move(&v2, base, single.pid, &error), 0);
+	assert_int_equal(cl_cgroup_move(&v2, base, single.pid, false, &error), 0);
 	assert_int_equal(cl_cgroup_of(&v2, single.pid, path, &error), 0);
 	assert_string_equal(path, base);
 	/* A thread of several would take the others with it: refused, and nobody has moved. */
-	assert_int_equal(cl_cgroup_move(&v2, base, many.tids[0], &error), -EOPNOTSUPP);
+	assert_int_equal(cl_cgroup_move(&v2, base, many.tids[0], false, &error), -EOPNOTSUPP);
 	assert_int_equal(cl_cgroup_each(&v2, base, gather, tids, &error), 0);
 	assert_int_equal(tids[0], single.pid);
 	assert_int_equal(tids[1], 0);
 	assert_int_equal(cl_cgroup_remove(&v2, base, &error), -EBUSY);
-	assert_int_equal(cl_cgroup_move(&v2, home, single.pid, &error), 0);
+	assert_int_equal(cl_cgroup_move(&v2, home, single.pid, false, &error), 0);
+
+	/* As a whole it may go there, and come back from there. */
+	assert_int_equal(cl_cgroup_move(&v2, base, many.pid, true, &error), 0);
+	assert_int_equal(cl_cgroup_of(&v2, many.tids[1], path, &error), 0);
+	assert_string_equal(path, base);
+	assert_int_equal(cl_cgroup_move(&v2, home, many.pid, true, &error), 0);
+	assert_int_equal(cl_cgroup_of(&v2, many.tids[1], path, &error), 0);
+	assert_string_equal(path, home);
 
 	/* The process into base as a whole, by hand; then one thread of it into a threaded group
 	 * below. */
@@ -244,12 +253,13 @@ static void test_real_v2(void **state)
 	write_file(&v2, base, "cgroup.procs", path);
 	make_dir(&v2, threaded);
 	write_file(&v2, threaded, "cgroup.type", "threaded");
-	assert_int_equal(cl_cgroup_move(&v2, threaded, many.tids[1], &error), 0);
+	assert_int_equal(cl_cgroup_move(&v2, threaded, many.tids[1], false, &error), 0);
 	assert_int_equal(cl_cgroup_of(&v2, many.tids[1], path, &error), 0);
 	assert_string_equal(path, threaded);
 	assert_int_equal(cl_cgroup_of(&v2, many.tids[0], path, &error), 0);
 	assert_string_equal(path, base);
-	assert_int_equal(cl_cgroup_move(&v2, "/closer-no-such-group", many.pid, &error), -ENOENT);
+	assert_int_equal(cl_cgroup_move(&v2, "/closer-no-such-group", many.pid, false, &error),
+			 -ENOENT);
 	crowd_end(&many);
 	crowd_end(&single);
 	assert_int_equal(cl_cgroup_remove(&v2, threaded, &error), 0);

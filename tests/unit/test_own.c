@@ -299,6 +299,30 @@ static void napi_in_threads(void **state)
 	assert_false(w.plan->actions[0].possible);
 }
 
+/* A guest's uuid may change while it moves to this same host: idle work too leaves the old
+ * container. */
+static void container_of_another_uuid(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 2, "2");
+	struct world_thread *io = world_work(&w, g, CL_WORK_BLKBACK, "0-3");
+
+	world_run(&w, 20, 10);
+	world_run(&w, 40, 0);
+	char *path = strdup(io->group);
+
+	assert_int_equal(world_verdict(&w, io)->left.code, CL_REASON_IN_PLACE);
+	free((char *)(uintptr_t)io->group);
+	io->group = strdup("/closer/3e05e100-0000-4000-8000-000000000001");
+	w.groups[w.group_count] = strdup(io->group);
+	w.group_cpus[w.group_count++] = strdup("1-3");
+	world_run(&w, 1, 0);
+	assert_string_equal(io->group, path);
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +338,7 @@ int main(void)
 		T(leftover_container),
 		T(containers_refused),
 		T(napi_in_threads),
+		T(container_of_another_uuid),
 	};
 
 	return cmocka_run_group_tests_name("own", tests, NULL, NULL);

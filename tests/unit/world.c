@@ -125,6 +125,13 @@ static struct cl_group_ix group_of(const struct world *w, struct cl_snapshot *sn
 	g->path = cl_snapshot_text(snap, path);
 	g->cpus = mask_of(snap, cpus ? cpus : all);
 	g->ours = strncmp(path, "/closer", 7) == 0;
+	if (g->ours && strlen(path) >= 8 + CL_UUID_TEXT - 1) {
+		char uuid[CL_UUID_TEXT];
+
+		memcpy(uuid, path + 8, CL_UUID_TEXT - 1);
+		uuid[CL_UUID_TEXT - 1] = '\0';
+		cl_uuid_parse(uuid, &g->guest);
+	}
 	g->fenced = w->fenced && strcmp(path, "/closer") == 0;
 	return (struct cl_group_ix){ snap->n.groups - 1 };
 }
