@@ -5,6 +5,7 @@
 #include "config.h"
 #include "threads.h"
 
+#include <errno.h>
 #include <string.h>
 
 void cli_check_say(void *ctx, const char *level, const char *text)
@@ -109,9 +110,10 @@ static void check_host(struct cli_check *check)
 
 	check->about = "host";
 	if (r < 0) {
-		/* asked for by name and not there is an error; none to be found is only how this
-		 * machine is */
-		cli_check_say(check, check->call->v.host ? "bad" : "lost", err.text);
+		/* one that is there, or was asked for, and cannot be opened is an error; none to
+		 * be found is only how this machine is */
+		cli_check_say(check, check->call->v.host || r != -ENODEV ? "bad" : "lost",
+			      err.text);
 		return;
 	}
 	snprintf(check->host, sizeof(check->host), "%s", cl_engine_uri(engine));
@@ -122,9 +124,10 @@ static void check_host(struct cli_check *check)
 	}
 	const struct cl_snapshot *snap = cl_engine_now(engine);
 
-	snprintf(text, sizeof(text), "%s: %u guests with %u vCPUs, %u threads that work for them",
+	snprintf(text, sizeof(text), "%s: %u guest%s with %u vCPU%s, %u threads that work for them",
 		 cli_host_text(check->host, host_text, sizeof(host_text)), snap->n.guests,
-		 snap->n.vcpus, snap->n.works);
+		 snap->n.guests == 1 ? "" : "s", snap->n.vcpus, snap->n.vcpus == 1 ? "" : "s",
+		 snap->n.works);
 	cli_check_say(check, "ok", text);
 	check_cpus(check, snap, cl_engine_plan(engine));
 	check_cans(check, snap);

@@ -157,7 +157,8 @@ void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, 
 		works += xen->works[i].pid != 0;
 	check_hypervisor(xen, &to);
 	speak(&to, xen->guest_count ? "ok" : "note",
-	      "%u guests, %u threads and processes work for them", xen->guest_count, works);
+	      "%u guest%s, %u threads and processes work for them", xen->guest_count,
+	      xen->guest_count == 1 ? "" : "s", works);
 	if (xen->store_problem[0])
 		speak(&to, "bad", "%s", xen->store_problem);
 	check_pins(xen, &to);

@@ -39,7 +39,8 @@ static int fail_not_dom0(struct cl_error *reterr)
 			       "the control domain of a Xen host");
 	if (access(CAPABILITIES, F_OK) < 0)
 		return cl_fail(reterr, ENODEV,
-			       "xen: %s is not there: mount it (mount -t xenfs xenfs /proc/xen)",
+			       "xen: %s is not there: run closer in dom0, and mount it there "
+			       "(mount -t xenfs xenfs /proc/xen)",
 			       CAPABILITIES);
 	return cl_fail(reterr, ENODEV,
 		       "xen: this domain does not control the host (%s has no control_d); "

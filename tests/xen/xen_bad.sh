@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What goes wrong around closer on a Xen host: no Xen at all, here; everything else in a real dom0. xen_bad.sh BUILD_DIR. Root.
+set -u
+
+build=$(cd "$1" && pwd)
+top=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
+
+module=$build/hosts/libcloser-xen.so
+if [ ! -e "$module" ] || [ ! -e "$build/tests/xen/other_abi.so" ]; then
+	echo "not ok xen_bad: the module is not built: libxen-dev is needed (./run deps)"
+	exit 1
+fi
+# The same module, but of another closer, and one that was linked to the library of a later Xen.
+export LC_ALL=C
+version=$("$build/cli/closer" version | sed -n '1s/[^0-9]*\([0-9]*\.[0-9]*\.[0-9]*\).*/\1/p')
+sed "s/\\x00$(echo "$version" | sed 's/\./\\./g')\\x00/\\x009.9.9\\x00/g" "$module" >"$work/libcloser-xen.so.other"
+sed 's/libxenctrl\.so\.4\.[0-9][0-9]/libxenctrl.so.4.99/g' "$module" >"$work/libcloser-xen.so.newer"
+if cmp -s "$module" "$work/libcloser-xen.so.other" || cmp -s "$module" "$work/libcloser-xen.so.newer"; then
+	echo "not ok xen_bad: the module could not be made another's"
+	exit 1
+fi
+tar -c -f "$work/modules.tar" -C "$work" libcloser-xen.so.other libcloser-xen.so.newer
+
+failed=0
+if [ -e /proc/xen ]; then
+	echo "skip xen_bad: no Xen: this is one"
+elif "$build/cli/closer" status --host xen: >"$work/none" 2>&1 || ! grep -q 'this kernel does not run on Xen' "$work/none"; then
+	echo "not ok xen_bad: without Xen: $(cat "$work/none")"
+	failed=1
+else
+	echo "ok xen_bad: without Xen it says so: $(cat "$work/none")"
+fi
+"$top/lab/xen.sh" --build "$build" --dom0-pin --add "$build/tests/xen/other_abi.so" --add "$build/tests/xen/hold.so" --add "$work/modules.tar" --add "$(command -v setpriv)" \
+	"$top/lab/xen_jobs/bad.sh" >"$work/log" 2>&1
+status=$?
+cat "$work/log"
+# The job ends with 0 only if it got to its end and every check held.
+if [ "$status" = 0 ] && [ "$(grep -c '^ok ' "$work/log")" -ge 33 ]; then
+	echo "ok xen_bad: $(grep -c '^ok ' "$work/log") cases in dom0"
+else
+	echo "not ok xen_bad: the job ended with $status, $(grep -c '^not ok ' "$work/log") checks did not hold"
+	exit 1
+fi
+exit $failed
