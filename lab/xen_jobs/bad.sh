@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
 # bad.sh: a job of the Xen lab: what goes wrong around closer in a dom0, each tried for real. Wanted each time: a clear error, or work that
-# goes on with the rest; and nothing left half done. In /lab/bin: other_abi.so (tests/xen), which makes the hypervisor see another version
-# of its interface, and modules.tar: libcloser-xen.so.other and .newer, of another closer and for another Xen.
+# goes on with the rest; and nothing left half done. In /lab/bin: other_abi.so, which makes the hypervisor see another version of its
+# interface, and hold.so, which stops closer after its journal (tests/xen); modules.tar: libcloser-xen.so.other and .newer, of another closer
+# and for another Xen.
 
 fast='--interval 200ms'
 
@@ -171,21 +172,23 @@ store_cases() {
 # ---- what changes between plan and apply ----
 # closer is stopped when the journal is written, before its first change; meanwhile COMMAND runs.
 is_stopped() {
-	grep -qs '^State:.*stop' "/proc/$(pidof closer)/status"
+	grep -qs '^State:.*stop' "/proc/$held/status"
 }
 held_apply() { # COMMAND..
 	rm -f /run/closer/journal*
 	# shellcheck disable=SC2086 # a list
-	strace -o /tmp/trace -e trace=fsync -e inject=fsync:signal=STOP:when=1 closer apply $fast >/tmp/held 2>&1 &
+	LD_PRELOAD=/lab/bin/hold.so closer apply $fast >/tmp/held 2>&1 &
 	held=$!
-	until_true 30 is_stopped && [ -e /run/closer/journal ] && [ ! -e /sys/fs/cgroup/closer ] || {
-		echo "  apply did not get as far as its journal"
+	until_true 60 is_stopped && [ -e /run/closer/journal ] && [ ! -e /sys/fs/cgroup/closer ] || {
+		echo "  apply did not get as far as its journal, or was not stopped there"
 		cat /tmp/held
+		kill -CONT $held || true
+		wait $held || true
 		return 1
 	}
 	held_ok=0
 	"$@" >/tmp/meanwhile 2>&1 || held_ok=1
-	kill -CONT "$(pidof closer)"
+	kill -CONT $held
 	[ $held_ok = 0 ] || cat /tmp/meanwhile
 	held_status=0
 	wait "$held" || held_status=$?

@@ -34,7 +34,7 @@ elif "$build/cli/closer" status --host xen: >"$work/none" 2>&1 || ! grep -q 'thi
 else
 	echo "ok xen_bad: without Xen it says so: $(cat "$work/none")"
 fi
-"$top/lab/xen.sh" --build "$build" --dom0-pin --add "$build/tests/xen/other_abi.so" --add "$work/modules.tar" --add "$(command -v setpriv)" \
+"$top/lab/xen.sh" --build "$build" --dom0-pin --add "$build/tests/xen/other_abi.so" --add "$build/tests/xen/hold.so" --add "$work/modules.tar" --add "$(command -v setpriv)" \
 	"$top/lab/xen_jobs/bad.sh" >"$work/log" 2>&1
 status=$?
 cat "$work/log"
