@@ -278,7 +278,7 @@ int main(int argc, char **argv)
 {
 	static struct peers_result best[RUNNERS][SIZES];
 	const char *file = NULL;
-	uint64_t rounds = 5;
+	uint64_t rounds = 3;
 
 	for (int i = 1; i < argc; i += 2) {
 		if (i + 1 < argc && strcmp(argv[i], "--json") == 0) {

@@ -15,6 +15,7 @@
 #define ROOM      3u    /* entries before the root, so that children 4i + 1.. are aligned */
 #define FIRST_CAP 1021u /* and each later one: whole groups of siblings behind the root */
 #define STALE_MIN 4096u
+#define FETCH_MIN (UINT32_C(1) << 17) /* with fewer, they are in a cache anyhow (measured) */
 
 void sim_queue_init(struct sim_queue *queue)
 {
@@ -205,6 +206,21 @@ void sim_cancel(struct sim_queue *queue, struct sim_event *event)
 	event->key = 0;
 }
 
+/*
+ * Events and their records are anywhere in memory. The root's children are likely to be next, so
+ * their records are fetched; and where to find those of the first child's children.
+ */
+static void fetch_next(const struct sim_queue *queue)
+{
+	const struct sim_entry *heap = queue->heap + ROOM;
+	uint32_t below = 4 * least_of_four(heap, 1) + 1;
+
+	for (uint32_t i = 1; i <= 4; i++)
+		__builtin_prefetch(queue->events[heap[i].key & ID_MASK]);
+	for (uint32_t i = below; i < below + 4; i++)
+		__builtin_prefetch(&queue->events[heap[i].key & ID_MASK]);
+}
+
 /* What it asks for first, itself again for one, takes its place at the root: a sift is saved. */
 static void happen(struct sim_queue *queue, struct sim_event *event, uint64_t at_ns)
 {
@@ -215,6 +231,8 @@ static void happen(struct sim_queue *queue, struct sim_event *event, uint64_t at
 		(queue->digest ^ at_ns ^ (uint64_t)event->id << 40) * UINT64_C(0x9e3779b97f4a7c15);
 	event->key = 0;
 	queue->open = true;
+	if (queue->count > FETCH_MIN)
+		fetch_next(queue);
 	event->fire(queue, event);
 	if (queue->open)
 		take_first(queue);
