@@ -73,6 +73,7 @@ static const struct sim_load_param pool_keys[] = {
 	{ "extra", "takes part in time that is left (SEDF, RTDS)", SIM_BOOL, 1, 0, 1, DOMAIN(extra) }
 static const struct sim_load_param dom0_keys[] = {
 	{ "vcpus", "0 is one for each pCPU of its pool", SIM_COUNT, 0, 0, SIM_VCPUS_MAX, DOMAIN(vcpus) },
+	{ "pinned", "each of them to one of these pCPUs, in their order (Xen's dom0_vcpus_pin)", SIM_BOOL, 0, 0, 1, DOMAIN(pinned) },
 	MEMORY(1024 * MIB), WHERE, SHARE, { 0 },
 };
 static const struct sim_load_param driver_keys[] = {
