@@ -64,7 +64,7 @@ struct sim_setup_testbed {
 };
 
 struct sim_setup_machine {
-	uint64_t nodes, cores, threads, memory, distance;
+	uint64_t nodes, cores, threads, memory, distance, scrub_at_once;
 };
 
 struct sim_setup_pool {
