@@ -40,6 +40,7 @@ static const struct sim_load_param machine_keys[] = {
 	{ "threads", "hardware threads of each core", SIM_COUNT, 1, 1, 2, AT(machine, threads) },
 	{ "memory", "of each node", SIM_BYTES, 16384 * MIB, MIB, UINT64_C(1) << 50, AT(machine, memory) },
 	{ "distance", "between two nodes, as ACPI's SLIT has it: 10 is no distance", SIM_COUNT, 20, 10, 254, AT(machine, distance) },
+	{ "scrub_at_once", "freed memory is cleared by who frees it, as before Xen 4.10; else by idle pCPUs", SIM_BOOL, 0, 0, 1, AT(machine, scrub_at_once) },
 	{ 0 },
 };
 #define X(member, unit_, doc_) { #member, doc_ " (" unit_ ")", COST_UNIT(unit_), 0, 0, COST_MOST(unit_), offsetof(struct sim_costs, member) },
@@ -73,6 +74,7 @@ static const struct sim_load_param pool_keys[] = {
 	{ "extra", "takes part in time that is left (SEDF, RTDS)", SIM_BOOL, 1, 0, 1, DOMAIN(extra) }
 static const struct sim_load_param dom0_keys[] = {
 	{ "vcpus", "0 is one for each pCPU of its pool", SIM_COUNT, 0, 0, SIM_VCPUS_MAX, DOMAIN(vcpus) },
+	{ "pinned", "each of them to one of these pCPUs, in their order (Xen's dom0_vcpus_pin)", SIM_BOOL, 0, 0, 1, DOMAIN(pinned) },
 	MEMORY(1024 * MIB), WHERE, SHARE, { 0 },
 };
 static const struct sim_load_param driver_keys[] = {

@@ -34,7 +34,7 @@ struct sim_run_event {
 };
 
 struct sim_run_base { /* what had been counted when counting began */
-	uint64_t dom0_ns, dom0_wait_ns, driver_ns, switches, moves;
+	uint64_t dom0_ns, dom0_wait_ns, main_ns, driver_ns, switches, moves;
 };
 
 struct sim_run {

@@ -146,9 +146,12 @@ static int build_privileged(struct sim_run *run, struct cl_error *reterr)
 {
 	const struct sim_scenario *scenario = run->scenario;
 	struct sim_section *section = sim_section_find(scenario, SIM_IN_DOM0, NULL);
+	const struct sim_setup_domain *setup = section->values;
 	struct sim_domain *dom0;
-	int r = build_domain(run, SIM_DOM0, "dom0", section->values, &dom0, reterr);
+	int r = build_domain(run, SIM_DOM0, "dom0", setup, &dom0, reterr);
 
+	if (r == 0 && setup->pinned)
+		sim_run_pin(run);
 	for (uint32_t at = 0; r == 0 && (section = sim_section_next(scenario, SIM_IN_DRIVER, &at));)
 		r = build_domain(run, SIM_DRIVER, section->name, section->values,
 				 &run->drivers[run->driver_count++], reterr);

@@ -9,6 +9,7 @@ bool sim_run_manager(struct sim_run *run)
 
 	if (!manager)
 		return false;
+	manager->scrub_at_once = SIM_SETUP(run->scenario, SIM_IN_MACHINE, machine)->scrub_at_once;
 	manager->nic = run->nic_count ? run->nics[0] : NULL;
 	manager->disk = run->disk_count ? run->disks[0] : NULL;
 	return true;

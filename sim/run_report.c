@@ -16,13 +16,31 @@ static void cpu_of(const struct sim_world *world, const struct sim_domain *domai
 	}
 }
 
+/* The vCPUs that the scenario says are the main container's: as many are there under any policy. */
+static uint64_t main_of(const struct sim_run *run, uint64_t *ret_vcpus)
+{
+	const struct cl_cpuset *main_cpus = &sim_scenario_params(run->scenario)->main_cpus;
+	const struct sim_domain *dom0 = run->world->domains[0];
+	uint64_t cpu_ns = 0;
+
+	*ret_vcpus = 0;
+	for (uint32_t i = 0; i < dom0->vcpu_count; i++) {
+		if (!cl_cpuset_has(main_cpus, i))
+			continue;
+		cpu_ns += sim_vcpu_cpu_ns(run->world, &dom0->vcpus[i]);
+		++*ret_vcpus;
+	}
+	return cpu_ns;
+}
+
 static void base_of(const struct sim_run *run, struct sim_run_base *ret)
 {
 	const struct sim_world *world = run->world;
-	uint64_t cpu, wait;
+	uint64_t cpu, wait, vcpus;
 
 	memset(ret, 0, sizeof(*ret));
 	cpu_of(world, world->domains[0], &ret->dom0_ns, &ret->dom0_wait_ns);
+	ret->main_ns = main_of(run, &vcpus);
 	for (uint32_t i = 0; i < run->driver_count; i++) {
 		cpu_of(world, run->drivers[i], &cpu, &wait);
 		ret->driver_ns += cpu;
@@ -178,14 +196,20 @@ static void report_host(const struct sim_run *run, uint64_t span_ns, struct sim_
 	const struct sim_run_base *base = &run->base;
 	struct sim_run_base now;
 	double span = (double)span_ns;
+	uint64_t vcpus;
 
 	base_of(run, &now);
+	main_of(run, &vcpus);
 	uint64_t cpu = now.dom0_ns - base->dom0_ns, wait = now.dom0_wait_ns - base->dom0_wait_ns;
 
 	sim_report_add(report, "host", "dom0", "CPUs", (double)cpu / span, SIM_NEITHER);
 	if (cpu + wait > 0)
 		sim_report_add(report, "host", "dom0_wait", "share",
 			       (double)wait / (double)(cpu + wait), SIM_LOWER);
+	if (vcpus > 0)
+		sim_report_add(report, "host", "main", "share",
+			       (double)(now.main_ns - base->main_ns) / span / (double)vcpus,
+			       SIM_NEITHER);
 	if (run->driver_count > 0)
 		sim_report_add(report, "host", "drivers", "CPUs",
 			       (double)(now.driver_ns - base->driver_ns) / span, SIM_NEITHER);

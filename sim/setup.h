@@ -64,7 +64,7 @@ struct sim_setup_testbed {
 };
 
 struct sim_setup_machine {
-	uint64_t nodes, cores, threads, memory, distance;
+	uint64_t nodes, cores, threads, memory, distance, scrub_at_once;
 };
 
 struct sim_setup_pool {
@@ -76,7 +76,7 @@ struct sim_setup_pool {
 
 struct sim_setup_domain { /* dom0, driver domains, guests */
 	uint64_t count, vcpus, memory, weight, cap, period_ns, budget_ns, extra;
-	uint64_t queues, rings, indirect;
+	uint64_t pinned, queues, rings, indirect;
 	char node[CL_PATH_MAX], pcpus[CL_PATH_MAX], pool[CL_PATH_MAX];
 	char nic[CL_PATH_MAX], disk[CL_PATH_MAX];
 

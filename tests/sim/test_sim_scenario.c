@@ -555,26 +555,6 @@ static void bounded(void **state)
 	sim_scenario_free(scenario);
 }
 
-static void pinned(void **state)
-{
-	struct sim_scenario *scenario =
-		parse(SIM_TEST_COSTS "[machine]\ncores=4\n[dom0]\nvcpus=3\npcpus=1-2\n");
-	static const uint32_t wanted[] = { 1, 2, 1 };
-	struct sim_run *run = NULL;
-	struct cl_error error;
-
-	assert_int_equal(sim_run_new(scenario, 1, &run, &error), 0);
-	sim_run_pin(run);
-	for (uint32_t i = 0; i < 3; i++) {
-		const struct cl_cpuset *hard = &sim_run_world(run)->domains[0]->vcpus[i].hard;
-
-		assert_int_equal(cl_cpuset_count(hard), 1);
-		assert_int_equal(cl_cpuset_next(hard, 0), wanted[i]);
-	}
-	sim_run_free(run);
-	sim_scenario_free(scenario);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,7 +570,6 @@ int main(void)
 		cmocka_unit_test(events_happen),
 		cmocka_unit_test(same_however_stepped),
 		cmocka_unit_test(bounded),
-		cmocka_unit_test(pinned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,9 @@ else
 fi
 expect 0 sim --list --json && jq -e '[.scenarios[].title | length > 0] | all' "$tmp/out" >/dev/null || not_ok "--list --json"
 
+expect 0 sim --list --json && jq -e '[.scenarios[] | select(.paper != "")] | length >= 20' "$tmp/out" >/dev/null &&
+	ok "of papers: $(jq '[.scenarios[] | select(.paper != "")] | length' "$tmp/out")" || not_ok "papers' experiments"
+
 if expect 0 sim --keys && prints "[guest NAME]" && prints "type = hog" && prints "scheduler = credit2" && prints "what = destroy"; then
 	ok "--keys: $(grep -c '^  ' "$tmp/out") keys"
 else
@@ -56,6 +59,9 @@ expect 0 sim two-nodes --json && jq -e '.scenarios[0] | ([.runs[].policy] == ["n
 expect 0 sim two-nodes --policy native --set guest.web.count=1 --set load.serve.tasks=1 --json &&
 	jq -e '.scenarios[0].metrics[] | select(.name == "serve.cpu") | .policies[0].mean | . > 0.3 and . < 1.02' "$tmp/out" >/dev/null &&
 	ok "--set changes what is simulated" || not_ok "--set"
+
+expect 0 sim thesis-benchmark-3 --compare native,closer && prints "1 of 1 directions right" &&
+	ok "near is better than far: $(grep "^bandwidth" "$tmp/out" | cut -c 1-80)" || not_ok "thesis-benchmark-3: $(tail -n 1 "$tmp/out")"
 
 expect 0 sim crowd --policy native --seeds 1..2 && prints "1 of 1 directions right" && [ "$(grep -c '^n[0-9]*:$' "$tmp/out")" = 4 ] &&
 	expect 0 sim crowd --policy native --variant n8 && [ "$(grep -c '^n[0-9]*:$' "$tmp/out")" = 1 ] &&

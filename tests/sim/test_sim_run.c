@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Runs: how dom0 is pinned, what is counted of it, and when memory is cleared. */
+#include "unit.h"
+
+#include "costs.h"
+#include "lib.h"
+#include "run.h"
+
+static struct sim_scenario *parse(const char *text)
+{
+	struct sim_scenario *scenario = NULL;
+	struct cl_error error = { 0 };
+
+	if (sim_scenario_parse(text, strlen(text), NULL, 0, &scenario, &error) < 0)
+		fail_msg("%s", error.text);
+	return scenario;
+}
+
+static void check_pinned(const char *text, bool by_hand)
+{
+	struct sim_scenario *scenario = parse(text);
+	static const uint32_t wanted[] = { 1, 2, 1 };
+	struct sim_run *run = NULL;
+	struct cl_error error;
+
+	assert_int_equal(sim_run_new(scenario, 1, &run, &error), 0);
+	if (by_hand)
+		sim_run_pin(run);
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct cl_cpuset *hard = &sim_run_world(run)->domains[0]->vcpus[i].hard;
+
+		assert_int_equal(cl_cpuset_count(hard), 1);
+		assert_int_equal(cl_cpuset_next(hard, 0), wanted[i]);
+	}
+	sim_run_free(run);
+	sim_scenario_free(scenario);
+}
+
+static void pinned(void **state)
+{
+#define DOM0 SIM_TEST_COSTS "[machine]\ncores=4\n[dom0]\nvcpus=3\npcpus=1-2\n"
+	check_pinned(DOM0, true);
+	check_pinned(DOM0 "pinned=yes\n", false);
+#undef DOM0
+}
+
+static double value_of(const struct sim_report *report, const char *name)
+{
+	for (uint32_t i = 0; i < report->count; i++)
+		if (strcmp(report->metrics[i].name, name) == 0)
+			return report->metrics[i].value;
+	return -1;
+}
+
+static void report_of(const struct sim_scenario *scenario, struct sim_report *ret)
+{
+	struct sim_run *run = NULL;
+	struct cl_error error = { 0 };
+
+	assert_int_equal(sim_run_new(scenario, 1, &run, &error), 0);
+	while (sim_run_until(run, UINT64_MAX, &error))
+		;
+	assert_int_equal(error.code, 0);
+	sim_run_report(run, ret);
+	sim_run_free(run);
+}
+
+/* One of two vCPUs burns. Those that are not there do not count. */
+static void main_busy(void **state)
+{
+#define BURN SIM_TEST_COSTS "[scenario]\nduration=2s\nwarmup=1s\n[machine]\ncores=4\n"
+#define LOAD "[dom0]\nvcpus=2\npinned=yes\n[load b]\nguest=dom0\ntype=hog\n"
+	static const char *const texts[] = { BURN LOAD "[closer]\nmain_cpus=0-1\n",
+					     BURN LOAD "[closer]\nmain_cpus=0-7\n", BURN LOAD };
+	static const double wanted[] = { 0.5, 0.5, -1 };
+	struct sim_report report = { .count = 0 };
+
+	for (uint32_t i = 0; i < 3; i++) {
+		struct sim_scenario *scenario = parse(texts[i]);
+
+		report_of(scenario, &report);
+		assert_float_equal(value_of(&report, "host.main"), wanted[i], 0.001);
+		sim_scenario_free(scenario);
+	}
+#undef BURN
+#undef LOAD
+}
+
+/* A guest of 1 GiB is destroyed: clearing its memory is part of that, or comes afterwards. */
+static void scrubbed(void **state)
+{
+#define GUESTS                                                                                     \
+	"[scenario]\nduration=9s\nwarmup=1s\n[dom0]\nvcpus=1\n[load g]\nguest=dom0\n"              \
+	"type=operations\nmemory=1GiB\nlife=10ms\npause=10ms\n[machine]\ncores=4\n"
+	static const char *const texts[] = { SIM_TEST_COSTS GUESTS,
+					     SIM_TEST_COSTS GUESTS "scrub_at_once=yes\n" };
+	double times[2], clear_ns = 0;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct sim_scenario *scenario = parse(texts[i]);
+		struct sim_report report = { .count = 0 };
+
+		report_of(scenario, &report);
+		times[i] = value_of(&report, "g.destroy.time");
+		assert_true(times[i] > 0);
+		clear_ns =
+			(double)(UINT64_C(1) << 30) * 1e9 / (double)scenario->costs.scrub_bandwidth;
+		sim_scenario_free(scenario);
+	}
+	assert_true(times[1] - times[0] > 0.8 * clear_ns && times[1] - times[0] < 1.2 * clear_ns);
+#undef GUESTS
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pinned),
+		cmocka_unit_test(main_busy),
+		cmocka_unit_test(scrubbed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
