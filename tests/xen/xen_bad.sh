@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What goes wrong around closer on a Xen host: no Xen at all, here; everything else in a real dom0. xen_bad.sh BUILD_DIR. Root.
+# What goes wrong around closer on a Xen host: no Xen at all, here; everything else in a real dom0. It takes minutes: only where asked for.
+# xen_bad.sh BUILD_DIR. Root.
 set -u
 
 build=$(cd "$1" && pwd)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # closer on real Xen in other settings than xen_host's: number of pCPUs, scheduler, version of cgroups, cpupools, a dom0 with fewer vCPUs.
-# The same job in each, and in each boot without cgroups, too. xen_matrix.sh BUILD_DIR [SETTING]. Root.
+# The same job in each, and in each boot without cgroups, too; three boots, only where asked for. xen_matrix.sh BUILD_DIR [SETTING]. Root.
 set -u
 
 build=$1
