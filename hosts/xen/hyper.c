@@ -237,11 +237,16 @@ int cl_hyper_machine(struct cl_hyper *hyper, struct cl_hyper_machine *ret_machin
 		const xc_cputopo_t *from = &hyper->topo[cpu];
 		struct cl_hyper_pcpu *to = &ret_machine->pcpus[cpu];
 
-		to->online =
+		/* Of a CPU that does not say what core it is, as one alone in its package, Xen
+		 * knows the node only; of one that is not there, nothing. */
+		bool has_core =
 			from->core != XEN_INVALID_CORE_ID && from->socket != XEN_INVALID_SOCKET_ID;
+
+		to->online = has_core || from->node != XEN_INVALID_NODE_ID;
 		to->node = from->node < CL_NODES_MAX ? from->node : CL_NONE;
 		/* Xen counts cores within a socket. */
-		to->core = from->socket << 16 | (from->core & 0xffff);
+		to->core = has_core ? from->socket << 16 | (from->core & 0xffff)
+				    : UINT32_C(1) << 31 | cpu;
 		if (to->online)
 			ret_machine->pcpu_count = cpu + 1;
 	}

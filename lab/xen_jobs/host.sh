@@ -77,7 +77,7 @@ for n in $guests; do
 	ask "$n" "run udp-echo to=$LAB_PEER rate=20 for=600s + disk-read dev=/dev/xvda rate=20 for=600s" 650 >"/out/load$n.json" 2>&1 &
 done
 
-check "closer check" closer check
+check "closer check counts the machine's CPUs and nodes" eval 'closer check >/out/check; cat /out/check; grep -q ", $LAB_PCPUS CPUs on $LAB_NODES nodes" /out/check'
 check "closer status names the guests" status_ok
 check "closer plan would place the threads of each" plan_ok
 check "closer plan changes nothing" no_groups
