@@ -81,8 +81,9 @@ killed_anywhere() {
 		comes_back || return 1
 	done
 }
-# Somebody's cgroup with one of the CPUs: the kernel calls the partition invalid, and why is in the error.
+# Somebody's cgroup with one of the CPUs, and his the controller: the kernel calls the partition invalid, and why is in the error.
 refused() {
+	echo +cpuset >$cg/cgroup.subtree_control
 	mkdir $cg/other
 	echo 2 >$cg/other/cpuset.cpus
 	apply $one $two
