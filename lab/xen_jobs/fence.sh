@@ -3,23 +3,6 @@
 # fence.sh: a job of the Xen lab: closer keeps dom0's other tasks off the secondary CPUs, and gives all back. With cgroup v2 by a partition,
 # with v1 by masks. dom0's vCPU n is on pCPU n, and the main container is CPU 0. What closer did is read from /proc, never by closer.
 
-count=0
-bad=0
-check() { # WHAT COMMAND..
-	check_what=$1
-	shift
-	count=$((count + 1))
-	if "$@"; then
-		echo "ok $check_what"
-	else
-		echo "not ok $check_what"
-		bad=$((bad + 1))
-	fi
-}
-quietly() {
-	"$@" >/dev/null 2>&1
-}
-
 # "PID CPUS BOUND PARENT GROUP" of each process and kernel thread; BOUND: the kernel refuses another mask (PF_NO_SETAFFINITY).
 world() {
 	grep -s . /proc/[0-9]*/stat /proc/[0-9]*/cgroup >/tmp/all
@@ -52,9 +35,6 @@ none_loose() { # PID: who was there before that
 		echo "may be elsewhere: $(cat /tmp/loose)"
 		return 1
 	}
-}
-cpus_of() {
-	sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$1/status"
 }
 is_on() { # PID CPUS
 	[ "$(cpus_of "$1")" = "$2" ] || {
@@ -173,5 +153,4 @@ same_world /out/before || true
 check "masks set by hand are back then, too" is_on $pinned 2-3
 check "and what started under it has all CPUs" is_on $burner 0-3
 kill -KILL $pinned $burner $family
-say "$((count - bad)) of $count checks hold"
-[ "$bad" = 0 ]
+verdict

@@ -4,24 +4,6 @@
 # anywhere. closer pins dom0's one to one and keeps the guests' off the main container's CPU; what Xen has is read from `xl vcpu-list`, before
 # and after, however closer ended.
 
-count=0
-bad=0
-check() { # WHAT COMMAND..
-	check_what=$1
-	shift
-	count=$((count + 1))
-	if "$@"; then
-		echo "ok $check_what"
-	else
-		echo "not ok $check_what"
-		bad=$((bad + 1))
-	fi
-}
-
-quietly() {
-	"$@" >/dev/null 2>&1
-}
-
 # "NAME VCPU HARD SOFT", a line a vCPU.
 affinity() {
 	xl vcpu-list | awk 'NR > 1 { print $1, $3, $(NF - 2), $NF }'
@@ -147,5 +129,4 @@ stop_guest 2
 check "undo after a guest went" undo_ok
 check "its vCPUs are gone, and no failure" says /out/undo ' [1-9][0-9]* are gone.* 0 failed; verified'
 check "all others are as before" as_before g2
-say "$((count - bad)) of $count checks hold"
-[ "$bad" = 0 ]
+verdict
