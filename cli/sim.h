@@ -80,8 +80,8 @@ struct sim_verdict {
 	bool ran;    /* its policies and its metric are there */
 	bool figure; /* there is a figure: met says whether it is met */
 	bool met;
-	bool turn; /* there is a direction: right says whether it is */
-	bool right;
+	bool turn; /* there is a direction: right says whether it is, unclear that seeds differ */
+	bool right, unclear;
 	struct sim_figure ours;
 	double off; /* from the figure, in % of it */
 	const struct sim_metric *metric;
@@ -89,7 +89,7 @@ struct sim_verdict {
 struct sim_verdict sim_judge(const struct sim_trial *trial, const struct sim_expectation *expect);
 
 struct sim_tally {
-	uint32_t expected, ran, figures, met, turns, right;
+	uint32_t expected, ran, figures, met, turns, right, unclear;
 };
 void sim_count_verdicts(const struct sim_trial *trial, struct sim_tally *tally);
 

@@ -334,9 +334,9 @@ static void put_head(FILE *out, const struct sim_trial *trials, uint32_t count)
 	if (tally.expected > 0)
 		fprintf(out,
 			"<p>Of %u figures and directions that sources give, %u were run: %u of "
-			"%u figures met, %u of %u directions right.</p>\n",
+			"%u figures met, %u of %u directions right, %u unclear.</p>\n",
 			tally.expected, tally.ran, tally.met, tally.figures, tally.right,
-			tally.turns);
+			tally.turns, tally.unclear);
 	fprintf(out, count > 1 ? "<ul>" : "");
 	for (uint32_t i = 0; i < count && count > 1; i++) {
 		const char *id = sim_scenario_id(trials[i].scenario);

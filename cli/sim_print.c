@@ -227,15 +227,16 @@ char *sim_ours_text(const struct sim_expectation *expect, const struct sim_verdi
 
 char *sim_verdict_text(const struct sim_verdict *verdict, char *buf, size_t size)
 {
+	const char *turn = verdict->right ? "right" : verdict->unclear ? "unclear" : "wrong";
+
 	if (!verdict->ran)
 		snprintf(buf, size, "-");
 	else if (!verdict->figure)
-		snprintf(buf, size, "%s", verdict->right ? "right" : "MISSED");
+		snprintf(buf, size, "%s", verdict->right || verdict->unclear ? turn : "MISSED");
+	else if (verdict->met || !verdict->turn)
+		snprintf(buf, size, "%+.0f %%: %s", verdict->off, verdict->met ? "met" : "MISSED");
 	else
-		snprintf(buf, size, "%+.0f %%: %s%s", verdict->off, verdict->met ? "met" : "MISSED",
-			 verdict->met || !verdict->turn ? ""
-			 : verdict->right               ? ", right direction"
-							: ", wrong direction");
+		snprintf(buf, size, "%+.0f %%: MISSED, %s direction", verdict->off, turn);
 	return buf;
 }
 
@@ -315,8 +316,9 @@ void sim_print_tally(const struct sim_tally *tally)
 	if (tally->expected == 0)
 		return;
 	printf("\nof %u figures and directions that sources give, %u were run: %u of %u figures "
-	       "met, %u of %u directions right\n",
-	       tally->expected, tally->ran, tally->met, tally->figures, tally->right, tally->turns);
+	       "met, %u of %u directions right, %u unclear\n",
+	       tally->expected, tally->ran, tally->met, tally->figures, tally->right, tally->turns,
+	       tally->unclear);
 }
 
 /* ---- JSON ---- */
@@ -402,7 +404,11 @@ static json_t *expectations_json(const struct sim_trial *trial)
 			json_object_set_new(json, "off_percent", json_real(verdict.off));
 		}
 		if (verdict.turn)
-			json_object_set_new(json, "right_direction", json_boolean(verdict.right));
+			json_object_set_new(json, "direction",
+					    json_string(!verdict.ran      ? "not run"
+							: verdict.right   ? "right"
+							: verdict.unclear ? "unclear"
+									  : "wrong"));
 		json_array_append_new(list, json);
 	}
 	return list;

@@ -163,22 +163,26 @@ static bool find_arm(const struct sim_trial *trial, const char *name, uint32_t *
 	return false;
 }
 
-/* One seed shows a direction no more than a coin does; its sign is taken, and no interval. */
+/* An interval that holds 0 shows no direction, neither the source's nor the other. One seed has
+ * none: its sign is taken, which shows no more than a coin does. */
+static bool is_clear(const struct sim_figure *ours)
+{
+	return ours->n < 2 || ours->half == 0 || fabs(ours->mean) > ours->half;
+}
+
 static bool is_right(const struct sim_expectation *expect, const struct sim_figure *ours)
 {
-	bool clear = ours->n < 2 || fabs(ours->mean) > ours->half;
-
 	switch (expect->direction) {
 	case SIM_RISES:
-		return ours->mean > 0 && clear;
+		return ours->mean > 0 && is_clear(ours);
 	case SIM_FALLS:
-		return ours->mean < 0 && clear;
+		return ours->mean < 0 && is_clear(ours);
 	case SIM_SAME:
 		return fabs(ours->mean) <= expect->tolerance * 100;
 	case SIM_ANY:
 		break;
 	}
-	return ours->mean * expect->figure > 0 && clear;
+	return ours->mean * expect->figure > 0 && is_clear(ours);
 }
 
 struct sim_verdict sim_judge(const struct sim_trial *trial, const struct sim_expectation *expect)
@@ -207,6 +211,7 @@ struct sim_verdict sim_judge(const struct sim_trial *trial, const struct sim_exp
 		      fabs(verdict.ours.mean - expect->figure) <=
 			      expect->tolerance * fabs(expect->figure);
 	verdict.right = verdict.ran && compared && is_right(expect, &verdict.ours);
+	verdict.unclear = verdict.ran && compared && !verdict.right && !is_clear(&verdict.ours);
 	return verdict;
 }
 
@@ -223,5 +228,6 @@ void sim_count_verdicts(const struct sim_trial *trial, struct sim_tally *tally)
 		tally->met += verdict.met;
 		tally->turns += verdict.ran && verdict.turn;
 		tally->right += verdict.right;
+		tally->unclear += verdict.unclear;
 	}
 }

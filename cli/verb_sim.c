@@ -263,11 +263,11 @@ static enum cli_exit print_json(const struct cli_call *call, const struct trials
 
 	for (uint32_t i = 0; i < trials->count; i++)
 		json_array_append_new(list, sim_json(&trials->all[i]));
-	return cli_json(call,
-			json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i,s:i}}", "scenarios", list, "sources",
-				  "expected", (int)tally->expected, "run", (int)tally->ran,
-				  "figures", (int)tally->figures, "met", (int)tally->met,
-				  "directions", (int)tally->turns, "right", (int)tally->right));
+	return cli_json(call, json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i}}", "scenarios", list,
+					"sources", "expected", (int)tally->expected, "run",
+					(int)tally->ran, "figures", (int)tally->figures, "met",
+					(int)tally->met, "directions", (int)tally->turns, "right",
+					(int)tally->right, "unclear", (int)tally->unclear));
 }
 
 static enum cli_exit finish(const struct cli_call *call, const struct trials *trials)

@@ -105,17 +105,25 @@ static struct sim_metric *find(struct sim_report *report, const char *name)
 	return NULL;
 }
 
-static void merge(struct sim_report *into, const struct sim_report *one)
+struct merged {
+	struct sim_report report;
+	uint32_t guests[SIM_METRICS_MAX]; /* that have counted it */
+};
+
+static void merge(struct merged *into, const struct sim_report *one)
 {
 	for (uint32_t i = 0; i < one->count; i++) {
 		const struct sim_metric *metric = &one->metrics[i];
-		struct sim_metric *known = find(into, metric->name);
+		struct sim_metric *known = find(&into->report, metric->name);
 
 		if (known)
 			known->value += metric->value;
 		else
-			sim_report_add(into, "", metric->name, metric->unit, metric->value,
+			sim_report_add(&into->report, "", metric->name, metric->unit, metric->value,
 				       metric->better);
+		known = find(&into->report, metric->name);
+		if (known)
+			into->guests[known - into->report.metrics]++;
 	}
 }
 
@@ -123,8 +131,7 @@ static void report_loads(const struct sim_run *run, const struct sim_section *se
 			 struct sim_report *report)
 {
 	uint64_t now = run->world->queue.now_ns;
-	struct sim_report all = { .count = 0 };
-	uint32_t n = 0;
+	struct merged all = { .report = { .count = 0 } };
 
 	for (uint32_t i = 0; i < run->load_count; i++) {
 		const struct sim_run_load *load = &run->loads[i];
@@ -135,13 +142,13 @@ static void report_loads(const struct sim_run *run, const struct sim_section *se
 		if (!load->ended && now > load->since_ns)
 			load->load->ops->report(load->load, now - load->since_ns, &one);
 		merge(&all, load->ended ? load->ended : &one);
-		n++;
 	}
-	for (uint32_t i = 0; i < all.count; i++) {
-		struct sim_metric *metric = &all.metrics[i];
+	for (uint32_t i = 0; i < all.report.count; i++) {
+		struct sim_metric *metric = &all.report.metrics[i];
 
+		/* Who has counted nothing of it has no part in the mean. */
 		if (!adds_up(metric))
-			metric->value /= n;
+			metric->value /= all.guests[i];
 		sim_report_add(report, "", metric->name, metric->unit, metric->value,
 			       metric->better);
 	}

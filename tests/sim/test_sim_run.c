@@ -111,9 +111,34 @@ static void scrubbed(void **state)
 #undef GUESTS
 }
 
+/* Two guests are sent packets; one is paused, and reads none: the mean is the other's. */
+static void counted_nothing(void **state)
+{
+#define PING                                                                                       \
+	SIM_TEST_COSTS "[scenario]\nduration=4s\nwarmup=1s\n[machine]\ncores=4\n[nic eth0]\n"      \
+		       "[dom0]\nvcpus=1\n[guest a]\n[guest b]\n"                                   \
+		       "[load p]\nguest=?\ntype=packets\nrate=1000\n"
+	static const char *const texts[] = { PING,
+					     PING "[event off]\nat=0\nwhat=pause\nguest=b\n" };
+	struct sim_report report = { .count = 0 };
+	double ns[2];
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct sim_scenario *scenario = parse(texts[i]);
+
+		report_of(scenario, &report);
+		ns[i] = value_of(&report, "p.latency");
+		sim_scenario_free(scenario);
+	}
+	assert_true(ns[0] > 0);
+	assert_true(ns[1] > 0.9 * ns[0] && ns[1] < 1.1 * ns[0]);
+#undef PING
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counted_nothing),
 		cmocka_unit_test(pinned),
 		cmocka_unit_test(main_busy),
 		cmocka_unit_test(scrubbed),

@@ -55,6 +55,8 @@ static int setup(void **state)
 		"[expect same]\nmetric=even\nagainst=native\ndirection=same\ntolerance=1%\n"
 		"source=s\n"
 		"[expect none]\nmetric=nothing\nvalue=1\nsource=s\n"
+		"[expect vague]\nmetric=even\nagainst=native\ndirection=rises\nsource=s\n"
+		"[expect off]\nmetric=even\nagainst=native\nvalue=50%\nsource=s\n"
 		"[expect slow]\nmetric=lag\nvalue=2ms\nsource=s\n";
 	static const double noise[] = { -1, 0, 0, 1 };
 	struct cl_error error;
@@ -138,18 +140,24 @@ static void one_seed(void **state)
 static void verdicts(void **state)
 {
 	static const struct {
-		bool ran, figure, met, turn, right;
+		bool ran, figure, met, turn, right, unclear;
+		const char *text;
 	} wanted[] = {
-		{ true, true, true, false, false },   /* hit */
-		{ true, true, false, false, false },  /* miss */
-		{ true, true, true, true, true },     /* gain: 6 % is within half of 10 % */
-		{ true, false, false, true, false },  /* turn: it rises */
-		{ true, false, false, true, true },   /* same */
-		{ false, true, false, false, false }, /* none */
-		{ true, true, true, false, false },   /* slow: ms against ns */
+		{ true, true, true, false, false, false, "+0 %: met" },      /* hit */
+		{ true, true, false, false, false, false, "-50 %: MISSED" }, /* miss */
+		/* gain: 6 % is within half of 10 % */
+		{ true, true, true, true, true, false, "-40 %: met" },
+		{ true, false, false, true, false, false, "MISSED" }, /* turn: it rises */
+		{ true, false, false, true, true, false, "right" },   /* same */
+		{ false, true, false, false, false, false, "-" },     /* none */
+		/* vague, off: 0 is in the interval */
+		{ true, false, false, true, false, true, "unclear" },
+		{ true, true, false, true, false, true, "-100 %: MISSED, unclear direction" },
+		{ true, true, true, false, false, false, "+0 %: met" }, /* slow: ms against ns */
 	};
 	struct sim_expectation expect;
 	struct sim_tally tally = { 0 };
+	char text[96];
 
 	for (uint32_t i = 0; i < CL_COUNT(wanted); i++) {
 		assert_true(sim_scenario_expects(trial.scenario, i, &expect));
@@ -160,15 +168,18 @@ static void verdicts(void **state)
 		assert_int_equal(verdict.met, wanted[i].met);
 		assert_int_equal(verdict.turn, wanted[i].turn);
 		assert_int_equal(verdict.right, wanted[i].right);
+		assert_int_equal(verdict.unclear, wanted[i].unclear);
+		assert_string_equal(sim_verdict_text(&verdict, text, sizeof(text)), wanted[i].text);
 	}
 	assert_false(sim_scenario_expects(trial.scenario, CL_COUNT(wanted), &expect));
 	sim_count_verdicts(&trial, &tally);
-	assert_int_equal(tally.expected, 7);
-	assert_int_equal(tally.ran, 6);
-	assert_int_equal(tally.figures, 4);
+	assert_int_equal(tally.expected, 9);
+	assert_int_equal(tally.ran, 8);
+	assert_int_equal(tally.figures, 5);
 	assert_int_equal(tally.met, 3);
-	assert_int_equal(tally.turns, 3);
+	assert_int_equal(tally.turns, 5);
 	assert_int_equal(tally.right, 2);
+	assert_int_equal(tally.unclear, 2);
 }
 
 static void as_text(void **state)
