@@ -14,16 +14,11 @@ static void each_guest(struct sim_run *run, const struct sim_setup_event *event,
 			fn(run, &run->guests[i], event->number);
 }
 
+/* ---- by the toolstack: it takes dom0's time ---- */
+
 static void create_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
 {
-	if (guest->domain || sim_run_create(run, guest, &run->trouble) < 0)
-		return;
-	for (uint32_t i = 0; i < run->load_count; i++) {
-		const struct sim_setup_load *load = run->loads[i].section->values;
-
-		if (run->loads[i].guest == guest && load->start_ns <= run->world->queue.now_ns)
-			sim_run_begin_load(&run->loads[i]);
-	}
+	sim_run_create(run, guest);
 }
 
 static void create(struct sim_run *run, const struct sim_setup_event *event)
@@ -31,52 +26,15 @@ static void create(struct sim_run *run, const struct sim_setup_event *event)
 	each_guest(run, event, create_one);
 }
 
-/* It never runs again, its devices and its memory are free; its record stays until the run ends,
- * since what it has used is reported. */
 static void destroy_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
 {
-	struct sim_domain *domain = guest->domain;
-
-	if (!domain || !domain->alive)
-		return;
-	sim_domain_pause(run->world, domain, true);
-	domain->alive = false;
-	sim_manage_drop(run->world->manager, domain);
-	sim_run_gone(run, guest);
-	for (uint32_t i = 0; i < run->world->node_count; i++) {
-		run->world->nodes[i].free_bytes += domain->mem[i];
-		domain->mem[i] = 0;
-	}
+	sim_run_order(run, guest, SIM_OP_DESTROY, 0);
 }
 
 static void destroy(struct sim_run *run, const struct sim_setup_event *event)
 {
 	each_guest(run, event, destroy_one);
 }
-
-static void pause_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
-{
-	if (guest->domain && guest->domain->alive)
-		sim_domain_pause(run->world, guest->domain, number != 0);
-}
-
-static void pause(struct sim_run *run, const struct sim_setup_event *event)
-{
-	struct sim_setup_event on = *event;
-
-	on.number = 1;
-	each_guest(run, &on, pause_one);
-}
-
-static void unpause(struct sim_run *run, const struct sim_setup_event *event)
-{
-	struct sim_setup_event off = *event;
-
-	off.number = 0;
-	each_guest(run, &off, pause_one);
-}
-
-/* ---- by the toolstack: it takes dom0's time ---- */
 
 static void shut_one_down(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
 {
@@ -111,6 +69,30 @@ static void migrate(struct sim_run *run, const struct sim_setup_event *event)
 static void balloon(struct sim_run *run, const struct sim_setup_event *event)
 {
 	each_guest(run, event, sim_run_balloon);
+}
+
+/* ---- at once ---- */
+
+static void pause_one(struct sim_run *run, struct sim_run_guest *guest, uint64_t number)
+{
+	if (guest->domain && guest->domain->alive)
+		sim_domain_pause(run->world, guest->domain, number != 0);
+}
+
+static void pause(struct sim_run *run, const struct sim_setup_event *event)
+{
+	struct sim_setup_event on = *event;
+
+	on.number = 1;
+	each_guest(run, &on, pause_one);
+}
+
+static void unpause(struct sim_run *run, const struct sim_setup_event *event)
+{
+	struct sim_setup_event off = *event;
+
+	off.number = 0;
+	each_guest(run, &off, pause_one);
 }
 
 /* ---- settings ---- */
@@ -148,8 +130,8 @@ static void set_cap(struct sim_run *run, const struct sim_setup_event *event)
 
 /* clang-format off */
 const struct sim_event_kind sim_event_kinds[] = {
-	{ "create", "a guest that is not there until then", false, { 0 }, create },
-	{ "destroy", "a guest is gone: its loads end, its memory is free", false, { 0 }, destroy },
+	{ "create", "the toolstack makes a guest that is not there until then; its loads begin when it is done", false, { 0 }, create },
+	{ "destroy", "a guest runs no more; the toolstack ends its loads and gives its memory back", false, { 0 }, destroy },
 	{ "pause", "a guest runs no more", false, { 0 }, pause },
 	{ "unpause", "it runs again", false, { 0 }, unpause },
 	{ "shutdown", "a guest stops, which takes it so much CPU time; the toolstack does the rest", true, { .unit = SIM_NS, .most = UINT64_C(3600) * CL_NS_PER_S }, shut_down },

@@ -395,14 +395,6 @@ int sim_manage(struct sim_manager *manager, const struct sim_order *order, struc
 	return 0;
 }
 
-void sim_manage_drop(struct sim_manager *manager, const struct sim_domain *domain)
-{
-	struct sim_op *op;
-
-	while ((op = find_op(manager, domain, NULL)))
-		sim_op_end(op, ESRCH);
-}
-
 struct sim_domain *sim_manage_forget(struct sim_manager *manager, const void *owner)
 {
 	struct sim_domain *guest = NULL;

@@ -110,8 +110,6 @@ int sim_manage(struct sim_manager *manager, const struct sim_order *order, struc
 /* Whoever ordered it goes: what is under way for this owner goes on, and nobody is told. Whom it is
  * about; NULL: there was none. */
 struct sim_domain *sim_manage_forget(struct sim_manager *manager, const void *owner);
-/* It is gone without an order: what is under way for it ends. */
-void sim_manage_drop(struct sim_manager *manager, const struct sim_domain *domain);
 /* By names, for scenarios; an operation of SIM_OPS, "pause" or "unpause". number: create, restore,
  * balloon: bytes (to have); shutdown: CPU time in the guest; else not used. */
 int sim_manage_event(struct sim_world *world, const char *what, const char *guest, uint64_t number,

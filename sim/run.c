@@ -40,6 +40,8 @@ void sim_run_begin_load(struct sim_run_load *load)
 
 	if (load->guest)
 		load->domain = load->guest->domain;
+	if (load->guest && load->guest->building)
+		return;
 	if (load->load || load->ended || !load->domain || !load->domain->alive || run->trouble.code)
 		return;
 	if (start_load(load) < 0)

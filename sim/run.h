@@ -10,6 +10,7 @@ struct sim_run_guest {
 	const struct sim_section *section;
 	uint32_t index;
 	struct sim_domain *domain; /* NULL: it does not exist yet */
+	bool building;             /* the toolstack is at it: it has no devices, nothing runs */
 	uint64_t cpu_ns, wait_ns;  /* when counting began */
 	uint64_t t_ns[3], t_count;
 	uint64_t gone_t_ns[3], gone_count; /* of a device that is there no more */
@@ -61,7 +62,9 @@ struct sim_run {
 
 /* run_build.c */
 int sim_run_build(struct sim_run *run, struct cl_error *reterr);
-int sim_run_create(struct sim_run *run, struct sim_run_guest *guest, struct cl_error *reterr);
+struct sim_pool *sim_run_pool(const struct sim_run *run, const struct sim_setup_domain *setup);
+/* A guest that the toolstack has made gets its settings and devices. */
+int sim_run_equip(struct sim_run *run, struct sim_run_guest *guest, struct cl_error *reterr);
 /* run.c */
 void sim_run_begin_load(struct sim_run_load *load);
 void sim_run_end_load(struct sim_run_load *load); /* what it counted is kept */
@@ -72,9 +75,9 @@ bool sim_run_manager(struct sim_run *run);
 /* The toolstack is asked for it; if it refuses, the run has trouble. */
 void sim_run_order(struct sim_run *run, struct sim_run_guest *guest, enum sim_op_kind kind,
 		   uint64_t guest_ns);
+/* It is made by the toolstack; then its loads begin. */
+void sim_run_create(struct sim_run *run, struct sim_run_guest *guest);
 void sim_run_balloon(struct sim_run *run, struct sim_run_guest *guest, uint64_t bytes);
-/* It never runs again: its loads end, its devices are free. */
-void sim_run_gone(struct sim_run *run, struct sim_run_guest *guest);
 /* run_report.c */
 void sim_run_count(struct sim_run *run); /* from here on */
 

@@ -95,10 +95,9 @@ static void prefer_nodes(struct sim_world *world, struct sim_domain *domain)
 		sim_vcpu_prefer(&domain->vcpus[i], &soft);
 }
 
-static int fill_domain(struct sim_run *run, struct sim_domain *domain,
+static int give_memory(struct sim_world *world, struct sim_domain *domain,
 		       const struct sim_setup_domain *setup, struct cl_error *reterr)
 {
-	struct sim_world *world = run->world;
 	uint64_t nodes = setup->nodes;
 
 	if (!nodes && domain->kind == SIM_DOM0) /* Xen's: from all of them */
@@ -109,6 +108,13 @@ static int fill_domain(struct sim_run *run, struct sim_domain *domain,
 		return cl_fail(reterr, ENOSPC, "creating %s: its nodes have not that much memory",
 			       domain->name);
 	domain->mem_max = setup->memory;
+	return 0;
+}
+
+/* Of a domain that has its memory. */
+static void set_domain(struct sim_world *world, struct sim_domain *domain,
+		       const struct sim_setup_domain *setup)
+{
 	domain->weight = setup->weight;
 	domain->cap = setup->cap;
 	domain->extra = setup->extra != 0;
@@ -121,10 +127,9 @@ static int fill_domain(struct sim_run *run, struct sim_domain *domain,
 	for (uint32_t i = 0; i < domain->vcpu_count && !cl_cpuset_empty(&setup->hard); i++)
 		sim_vcpu_pin(world, &domain->vcpus[i], &setup->hard);
 	domain->pool->ops->changed(domain->pool, domain);
-	return 0;
 }
 
-static struct sim_pool *pool_of(const struct sim_run *run, const struct sim_setup_domain *setup)
+struct sim_pool *sim_run_pool(const struct sim_run *run, const struct sim_setup_domain *setup)
 {
 	return run->pools[index_of(run->scenario, setup->in_pool)];
 }
@@ -133,13 +138,17 @@ static int build_domain(struct sim_run *run, enum sim_domain_kind kind, const ch
 			const struct sim_setup_domain *setup, struct sim_domain **ret,
 			struct cl_error *reterr)
 {
-	struct sim_pool *pool = pool_of(run, setup);
+	struct sim_pool *pool = sim_run_pool(run, setup);
 	uint32_t vcpus = setup->vcpus ? (uint32_t)setup->vcpus : cl_cpuset_count(&pool->pcpus);
 
 	*ret = sim_domain_new(run->world, kind, name, vcpus, pool);
 	if (!*ret || run->world->queue.failed)
 		return no_memory(reterr);
-	return fill_domain(run, *ret, setup, reterr);
+	int r = give_memory(run->world, *ret, setup, reterr);
+
+	if (r == 0)
+		set_domain(run->world, *ret, setup);
+	return r;
 }
 
 static int build_privileged(struct sim_run *run, struct cl_error *reterr)
@@ -203,20 +212,18 @@ static void build_disks(struct sim_run *run)
 	}
 }
 
-int sim_run_create(struct sim_run *run, struct sim_run_guest *guest, struct cl_error *reterr)
+static int add_devices(struct sim_run *run, const struct sim_run_guest *guest,
+		       struct cl_error *reterr)
 {
 	const struct sim_setup_domain *setup = guest->section->values;
 	struct sim_world *world = run->world;
-	char name[32];
-	int r = build_domain(run, SIM_GUEST, sim_guest_name(guest->section, guest->index, name),
-			     setup, &guest->domain, reterr);
 
-	if (r == 0 && setup->has_nic) {
+	if (setup->has_nic) {
 		struct sim_nic *nic = run->nics[index_of(run->scenario, setup->has_nic)];
 
 		sim_vif_new(world, guest->domain, nic->owner, nic, (uint32_t)setup->queues);
 	}
-	if (r == 0 && setup->has_disk) {
+	if (setup->has_disk) {
 		struct sim_disk *disk = run->disks[index_of(run->scenario, setup->has_disk)];
 		struct sim_vbd *vbd = sim_vbd_new(world, guest->domain, disk->owner, disk,
 						  (uint32_t)setup->rings);
@@ -224,7 +231,22 @@ int sim_run_create(struct sim_run *run, struct sim_run_guest *guest, struct cl_e
 		if (vbd)
 			vbd->indirect_pages = (uint32_t)setup->indirect;
 	}
-	return r == 0 && world->queue.failed ? no_memory(reterr) : r;
+	return world->queue.failed ? no_memory(reterr) : 0;
+}
+
+static int build_guest(struct sim_run *run, struct sim_run_guest *guest, struct cl_error *reterr)
+{
+	char name[32];
+	int r = build_domain(run, SIM_GUEST, sim_guest_name(guest->section, guest->index, name),
+			     guest->section->values, &guest->domain, reterr);
+
+	return r < 0 ? r : add_devices(run, guest, reterr);
+}
+
+int sim_run_equip(struct sim_run *run, struct sim_run_guest *guest, struct cl_error *reterr)
+{
+	set_domain(run->world, guest->domain, guest->section->values);
+	return add_devices(run, guest, reterr);
 }
 
 static int build_guests(struct sim_run *run, struct cl_error *reterr)
@@ -242,7 +264,7 @@ static int build_guests(struct sim_run *run, struct cl_error *reterr)
 			guest->section = section;
 			guest->index = i;
 			if (!setup->later)
-				r = sim_run_create(run, guest, reterr);
+				r = build_guest(run, guest, reterr);
 		}
 	}
 	return r;

@@ -15,7 +15,9 @@ bool sim_run_manager(struct sim_run *run)
 	return true;
 }
 
-void sim_run_gone(struct sim_run *run, struct sim_run_guest *guest)
+/* It never runs again: its loads end, its devices are free. Its record stays until the run ends,
+ * since what it has used is reported. */
+static void gone(struct sim_run *run, struct sim_run_guest *guest)
 {
 	for (uint32_t i = 0; i < run->load_count; i++)
 		if (run->loads[i].guest == guest)
@@ -29,7 +31,7 @@ static void over(struct sim_op *op)
 
 	for (uint32_t i = 0; i < run->guest_count; i++)
 		if (run->guests[i].domain == sim_op_guest(op) && !run->guests[i].domain->alive)
-			sim_run_gone(run, &run->guests[i]);
+			gone(run, &run->guests[i]);
 }
 
 void sim_run_order(struct sim_run *run, struct sim_run_guest *guest, enum sim_op_kind kind,
@@ -43,6 +45,46 @@ void sim_run_order(struct sim_run *run, struct sim_run_guest *guest, enum sim_op
 
 	if (guest->domain && guest->domain->alive)
 		sim_manage(run->world->manager, &order, &run->trouble);
+}
+
+static void created(struct sim_op *op)
+{
+	struct sim_run *run = sim_op_order(op)->owner;
+	struct sim_run_guest *guest = run->guests;
+
+	while (guest->domain != sim_op_guest(op))
+		guest++;
+	guest->building = false;
+	if (sim_op_result(op)->code != 0 || sim_run_equip(run, guest, &run->trouble) < 0)
+		return;
+	for (uint32_t i = 0; i < run->load_count; i++) {
+		const struct sim_setup_load *load = run->loads[i].section->values;
+
+		if (run->loads[i].guest == guest && load->start_ns <= run->world->queue.now_ns)
+			sim_run_begin_load(&run->loads[i]);
+	}
+}
+
+void sim_run_create(struct sim_run *run, struct sim_run_guest *guest)
+{
+	const struct sim_setup_domain *setup = guest->section->values;
+	struct sim_world *world = run->world;
+	char name[32];
+	struct sim_order order = {
+		.kind = SIM_OP_CREATE,
+		.name = sim_guest_name(guest->section, guest->index, name),
+		.vcpus = (uint32_t)setup->vcpus,
+		.pool = sim_run_pool(run, setup),
+		.bytes = setup->memory,
+		.nodes = setup->nodes,
+		.done = created,
+		.owner = run,
+	};
+
+	if (guest->domain || sim_manage(world->manager, &order, &run->trouble) < 0)
+		return;
+	guest->domain = world->domains[world->domain_count - 1]; /* the newest */
+	guest->building = true;
 }
 
 void sim_run_balloon(struct sim_run *run, struct sim_run_guest *guest, uint64_t bytes)

@@ -495,7 +495,7 @@ static void events_happen(void **state)
 	assert_true(held > CL_NS_PER_S * 9 / 10);
 	assert_true(sim_run_until(run, 3 * CL_NS_PER_S, &error));
 	assert_int_equal(sim_vcpu_cpu_ns(world, &b->vcpus[0]), held);
-	assert_true(sim_run_until(run, 4 * CL_NS_PER_S, &error));
+	assert_true(sim_run_until(run, 41 * CL_NS_PER_S / 10, &error));
 	assert_true(sim_vcpu_cpu_ns(world, &b->vcpus[0]) > held);
 	assert_int_equal(b->weight, 1024);
 	held = sim_vcpu_cpu_ns(world, &b->vcpus[0]);

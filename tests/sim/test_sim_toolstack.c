@@ -67,9 +67,70 @@ static void toolstack(void **state)
 	sim_scenario_free(scenario);
 }
 
+static uint64_t spent(const struct sim_world *world, uint32_t domain)
+{
+	uint64_t ns = 0;
+
+	for (uint32_t i = 0; i < world->domains[domain]->vcpu_count; i++)
+		ns += sim_vcpu_cpu_ns(world, &world->domains[domain]->vcpus[i]);
+	return ns;
+}
+
+/* Creating and destroying take dom0 what the testbed says; until it is made a guest does nothing,
+ * and it has its settings and devices then. One is destroyed while it is being made. */
+static void come_and_go(void **state)
+{
+	struct sim_scenario *scenario =
+		parse(SIM_TEST_COSTS
+		      "[scenario]\nduration=10s\nwarmup=0\n"
+		      "[machine]\nnodes=2\nmemory=8GiB\n[dom0]\nvcpus=1\n[nic eth0]\n[disk sda]\n"
+		      "[guest a]\nmemory=1GiB\nnode=1\nweight=512\npcpus=4\n"
+		      "[guest b]\nmemory=1GiB\n"
+		      "[load l]\nguest=a\ntype=hog\n[load p]\nguest=?\ntype=packets\nrate=10\n"
+		      "start=1002ms\n"
+		      "[event e1]\nat=1s\nwhat=create\nguest=a\n"
+		      "[event e2]\nat=3s\nwhat=destroy\nguest=a\n"
+		      "[event e3]\nat=5s\nwhat=create\nguest=b\n"
+		      "[event e4]\nat=5005ms\nwhat=destroy\nguest=b\n");
+	struct sim_run *run = NULL;
+	struct cl_error error = { 0 };
+	uint64_t before;
+
+	assert_int_equal(sim_run_new(scenario, 1, &run, &error), 0);
+	struct sim_world *world = sim_run_world(run);
+
+	assert_true(sim_run_until(run, CL_NS_PER_S, &error));
+	before = spent(world, 0);
+	assert_true(sim_run_until(run, 1005 * CL_NS_PER_MS, &error));
+	assert_int_equal(spent(world, 1), 0);
+	assert_true(sim_run_until(run, 1050 * CL_NS_PER_MS, &error));
+	/* 10 ms, and 512 pages of 2 MiB; back ends' work is little */
+	assert_in_range(spent(world, 0) - before, 10 * CL_NS_PER_MS, 11 * CL_NS_PER_MS);
+	assert_int_equal(world->domains[1]->weight, 512);
+	assert_int_equal(world->domains[1]->mem[1], UINT64_C(1) << 30);
+	assert_int_equal(cl_cpuset_next(&world->domains[1]->vcpus[0].hard, 0), 4);
+	assert_non_null(world->domains[1]->vifs);
+	assert_true(sim_run_until(run, 2999 * CL_NS_PER_MS, &error));
+	assert_true(spent(world, 1) > 1500 * CL_NS_PER_MS);
+	before = spent(world, 0);
+	assert_true(sim_run_until(run, 4 * CL_NS_PER_S, &error));
+	assert_in_range(spent(world, 0) - before, 10 * CL_NS_PER_MS, 11 * CL_NS_PER_MS);
+	assert_false(world->domains[1]->alive);
+	assert_int_equal(sim_domain_bytes(world->domains[1]), 0);
+	sim_run_until(run, 10 * CL_NS_PER_S, &error);
+	assert_int_equal(error.code, 0);
+	assert_true(metric(run, "host.create.done") == 1);
+	assert_true(metric(run, "host.create.failed") == 1);
+	assert_true(metric(run, "host.destroy.done") == 2);
+	assert_int_equal(spent(world, 2), 0);
+	sim_run_free(run);
+	sim_scenario_free(scenario);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(come_and_go),
 		cmocka_unit_test(toolstack),
 	};
 
