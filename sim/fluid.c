@@ -120,7 +120,10 @@ static void place_net(const struct sim_fluid *fluid, struct sim_fluid_guest *gue
 	uint32_t home = sim_domain_node(guest->domain);
 	uint32_t nic = vif && vif->nic ? vif->nic->node : CL_NONE;
 	uint64_t out = guest->bytes[SIM_FLUID_SEND], in = guest->bytes[SIM_FLUID_RECEIVE];
-	uint64_t back = c->netback_tx_ns + c->grant_copy_ns + c->bridge_ns + c->nic_ns;
+	uint64_t mapped = out > SIM_NET_COPIED;
+	uint64_t back = c->napi_turn_ns + c->netback_tx_ns + c->grant_copy_ns + c->bridge_ns +
+			c->nic_ns + mapped * c->grant_map_ns;
+	uint64_t give_back = mapped * (c->dealloc_turn_ns + c->dealloc_ns);
 	const struct {
 		enum sim_fluid_flow flow;
 		enum sim_fluid_kind kind;
@@ -131,11 +134,12 @@ static void place_net(const struct sim_fluid *fluid, struct sim_fluid_guest *gue
 		  { guest->own_ns[SIM_FLUID_SEND] + c->stack_ns + c->netfront_ns, out, home,
 		    home } },
 		{ SIM_FLUID_SEND, SIM_FLUID_NAPI, { back, out, home, CL_NONE } },
-		{ SIM_FLUID_SEND, SIM_FLUID_DEALLOC, { c->dealloc_ns, 0, home, CL_NONE } },
+		{ SIM_FLUID_SEND, SIM_FLUID_DEALLOC, { give_back, 0, home, CL_NONE } },
 		{ SIM_FLUID_RECEIVE, SIM_FLUID_NIC, { c->nic_ns + c->bridge_ns, 0, nic, CL_NONE } },
 		{ SIM_FLUID_RECEIVE,
 		  SIM_FLUID_GUEST_RX,
-		  { c->netback_rx_ns + c->grant_copy_ns, in, CL_NONE, home } },
+		  { c->guest_rx_turn_ns + c->netback_rx_ns + c->grant_copy_ns, in, CL_NONE,
+		    home } },
 		{ SIM_FLUID_RECEIVE, SIM_FLUID_FRONT, { c->netfront_ns, 0, CL_NONE, CL_NONE } },
 		{ SIM_FLUID_RECEIVE,
 		  SIM_FLUID_APPLICATION,
@@ -162,7 +166,9 @@ static void place_disk(const struct sim_fluid *fluid, struct sim_fluid_guest *gu
 	set_cost(fluid, guest, policy, SIM_FLUID_DISK, SIM_FLUID_FRONT, burst);
 	if (!disk)
 		return;
-	burst = (struct sim_burst){ c->blkback_ns + c->disk_driver_ns + pages * c->blkback_page_ns,
+	/* The ring's interrupt is the thread's here. */
+	burst = (struct sim_burst){ c->blkback_irq_ns + c->blkback_turn_ns + c->blkback_ns +
+					    c->disk_driver_ns + pages * c->blkback_page_ns,
 				    disk->in_memory ? bytes : 0, sim_domain_node(guest->domain),
 				    disk->node };
 	set_cost(fluid, guest, policy, SIM_FLUID_DISK, SIM_FLUID_BLKBACK, burst);

@@ -16,6 +16,7 @@
 #include "world.h"
 
 #define SIM_NET_RING   256u /* XEN_NETIF_TX_RING_SIZE with 4 KiB pages */
+#define SIM_NET_COPIED 128u /* XEN_NETBACK_TX_COPY_LEN, bytes: what is beyond is mapped instead */
 #define SIM_BLK_RING   32u  /* BLK_RING_SIZE of one page, requests */
 #define SIM_NAPI_TURN  64u  /* NAPI_POLL_WEIGHT */
 #define SIM_QUEUES_MAX 16u

@@ -2,7 +2,8 @@
 /*
  * disk: Iozone's or dd's way with a file: records of a size, in order or at random, read or
  * written, by so many at a time, past the guest's page cache or through it; when the file is
- * through, from its beginning.
+ * through, from its beginning. As fast as it can, or so many a second: then record i is due at i /
+ * rate, however long the others took, and its latency counts from then.
  */
 #include "page_cache.h"
 
@@ -28,6 +29,7 @@ enum way { DIRECT, RESIDENT, AHEAD, BEHIND };
 struct doer {
 	struct disk_load *disk;
 	struct sim_task task;
+	struct sim_event due; /* at a rate: the next record's time */
 	struct part parts[SLOTS];
 	enum way way;
 	bool write, random, waiting; /* waiting: for the cache */
@@ -39,21 +41,22 @@ struct doer {
 
 struct disk_load {
 	struct sim_load load;
-	uint64_t record, size, depth, write_ppm, random_ppm, cached, cpu_ns, fresh;
+	uint64_t record, size, depth, rate, write_ppm, random_ppm, cached, cpu_ns, fresh;
 	uint64_t memory, dirty_background, dirty_most;
 	struct doer *all;
 	struct sim_cache cache;
 	struct sim_vbd *vbd;
 	uint64_t sector;
-	uint64_t at;        /* where the next record in order begins, since the beginning */
-	uint64_t seen;      /* bytes, since the beginning */
-	uint64_t allocated; /* of the present journal write's share */
+	uint64_t start_ns, taken; /* at a rate: records that somebody does, or waits to */
+	uint64_t at;              /* where the next record in order begins, since the beginning */
+	uint64_t seen;            /* bytes, since the beginning */
+	uint64_t allocated;       /* of the present journal write's share */
 	/* counted */
 	uint64_t records, bytes, passes, pass_ns, pass_began_ns, journals;
 	struct sim_histogram latency;
 };
 
-static void begin(struct doer *doer);
+static void next(struct doer *doer);
 
 static void finished(struct doer *doer)
 {
@@ -68,7 +71,7 @@ static void finished(struct doer *doer)
 		disk->pass_ns += now - disk->pass_began_ns;
 		disk->pass_began_ns = now;
 	}
-	begin(doer);
+	next(doer);
 }
 
 /* ---- past the cache ---- */
@@ -219,7 +222,6 @@ static void choose(struct doer *doer)
 
 static void begin(struct doer *doer)
 {
-	doer->began_ns = doer->disk->load.world->queue.now_ns;
 	choose(doer);
 	switch (doer->way) {
 	case DIRECT:
@@ -233,6 +235,26 @@ static void begin(struct doer *doer)
 		copy_when_ready(doer);
 		break;
 	}
+}
+
+static void due(struct sim_queue *queue, struct sim_event *event)
+{
+	begin(sim_of(event, struct doer, due));
+}
+
+static void next(struct doer *doer)
+{
+	struct disk_load *disk = doer->disk;
+	struct sim_queue *queue = &disk->load.world->queue;
+
+	doer->began_ns = queue->now_ns;
+	if (disk->rate)
+		doer->began_ns = disk->start_ns + (uint64_t)((unsigned __int128)disk->taken++ *
+							     CL_NS_PER_S / disk->rate);
+	if (doer->began_ns > queue->now_ns)
+		sim_at(queue, &doer->due, doer->began_ns);
+	else
+		begin(doer);
 }
 
 static void doer_done(struct sim_world *world, struct sim_task *task)
@@ -279,7 +301,7 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 	if (!disk->vbd)
 		return -ENODEV;
 	disk->sector = sim_load_sector(load);
-	disk->pass_began_ns = load->world->queue.now_ns;
+	disk->pass_began_ns = disk->start_ns = load->world->queue.now_ns;
 	disk->all = calloc(disk->depth, sizeof(*disk->all));
 	if (!disk->all || (disk->cached && !sim_cache_init(&disk->cache, load, disk->vbd,
 							   disk->size, cache_changed)))
@@ -288,11 +310,12 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 	disk->cache.most = disk->dirty_most;
 	for (uint64_t i = 0; i < disk->depth; i++) {
 		disk->all[i].disk = disk;
+		sim_event_init(&load->world->queue, &disk->all[i].due, due);
 		if (!sim_load_task(load, &disk->all[i].task, "iozone", doer_done))
 			return sim_load_no_memory(load, reterr);
 	}
 	for (uint64_t i = 0; i < disk->depth; i++)
-		begin(&disk->all[i]);
+		next(&disk->all[i]);
 	return 0;
 }
 
@@ -327,6 +350,8 @@ static void stop(struct sim_load *load)
 			if (doer->parts[k].busy)
 				sim_request_recall(load->world, &doer->parts[k].request);
 		sim_task_done(load->world, &doer->task);
+		if (doer->disk)
+			sim_event_done(&load->world->queue, &doer->due);
 	}
 	sim_cache_done(&disk->cache);
 	free(disk->all);
@@ -341,6 +366,7 @@ static const struct sim_load_param params[] = {
 	{ "record", "bytes of a read or write (dd: bs, Iozone: -r)", SIM_BYTES, 65536, 512, UINT64_C(16) << 20, IN(record) },
 	{ "size", "of the file, a multiple of the record; then it begins anew (Iozone: -s)", SIM_BYTES, GIB, 4096, 4096 * GIB, IN(size) },
 	{ "depth", "records at a time (Iozone: -t)", SIM_COUNT, 1, 1, 256, IN(depth) },
+	{ "rate", "records a second, as far as those at a time get through with them; 0 is as fast as they can", SIM_PER_S, 0, 0, 10000000, IN(rate) },
 	{ "write", "share of the records that are written", SIM_PPM, 0, 0, CL_PPM, IN(write_ppm) },
 	{ "random", "share of the records that are anywhere in the file; the others come in order", SIM_PPM, 0, 0, CL_PPM, IN(random_ppm) },
 	{ "cached", "through the guest's page cache, else past it (O_DIRECT)", SIM_BOOL, 0, 0, 1, IN(cached) },

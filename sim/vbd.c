@@ -95,7 +95,8 @@ static void run_back(struct sim_world *world, struct sim_vbd_ring *ring)
 	while (ring->worked.count < TURN && (request = sim_requests_take(&ring->asked)))
 		sim_requests_add(&ring->worked, request);
 	struct sim_burst burst = {
-		ring->worked.count * (costs->blkback_ns + costs->disk_driver_ns) +
+		(ring->blkback.state == SIM_TASK_SLEEPING ? costs->blkback_turn_ns : 0) +
+			ring->worked.count * (costs->blkback_ns + costs->disk_driver_ns) +
 			pages_of(&ring->worked) * costs->blkback_page_ns,
 		copied_bytes(vbd, &ring->worked),
 		sim_domain_node(vbd->guest),
@@ -162,8 +163,12 @@ static void ask(struct sim_world *world, struct sim_vbd_ring *ring)
 		any = true;
 	}
 	/* The back end asks to be told only when it has seen all there is. */
-	if (any && !ring->working && !ring->vbd->blocked)
-		sim_irq_raise(world, &ring->irq, &ring->kick);
+	if (!any || ring->working || ring->vbd->blocked)
+		return;
+	if (!ring->kick.queued)
+		ring->kick.burst =
+			(struct sim_burst){ world->costs.blkback_irq_ns, 0, CL_NONE, CL_NONE };
+	sim_irq_raise(world, &ring->irq, &ring->kick);
 }
 
 void sim_submit(struct sim_world *world, struct sim_vbd *vbd, uint32_t ring,

@@ -86,10 +86,18 @@ struct sim_burst sim_receive_burst(const struct sim_flow *flow, uint32_t bytes, 
 				   sim_domain_node(guest), sim_domain_node(guest) };
 }
 
+/* A thread that sleeps has to wake for its work; one that finds more while it is at it has not. */
+static uint64_t waking(const struct sim_task *task, uint64_t turn_ns)
+{
+	return task->state == SIM_TASK_SLEEPING ? turn_ns : 0;
+}
+
 static void run_dealloc(struct sim_world *world, struct sim_vif_queue *queue)
 {
-	struct sim_burst burst = { queue->to_dealloc * world->costs.dealloc_ns, 0,
-				   sim_domain_node(queue->vif->guest), CL_NONE };
+	const struct sim_costs *costs = &world->costs;
+	struct sim_burst burst = { queue->to_dealloc * costs->dealloc_ns +
+					   waking(&queue->dealloc, costs->dealloc_turn_ns),
+				   0, sim_domain_node(queue->vif->guest), CL_NONE };
 
 	if (queue->deallocating || queue->to_dealloc == 0)
 		return;
@@ -106,6 +114,20 @@ static void dealloc_done(struct sim_world *world, struct sim_task *task)
 	run_dealloc(world, queue);
 }
 
+static bool is_mapped(const struct sim_packet *packet)
+{
+	return packet->bytes > SIM_NET_COPIED;
+}
+
+static uint64_t mapped_count(const struct sim_packets *packets)
+{
+	uint64_t n = 0;
+
+	for (const struct sim_packet *packet = packets->first; packet; packet = packet->next)
+		n += is_mapped(packet);
+	return n;
+}
+
 /* What one turn of NAPI costs: header and work a packet, the copy, the bridge, the device. */
 static struct sim_burst poll_burst(struct sim_world *world, struct sim_vif_queue *queue)
 {
@@ -114,7 +136,9 @@ static struct sim_burst poll_burst(struct sim_world *world, struct sim_vif_queue
 	uint64_t each =
 		costs->netback_tx_ns + costs->grant_copy_ns + costs->bridge_ns + costs->nic_ns;
 
-	return (struct sim_burst){ queue->polled.count * each, bytes,
+	uint64_t mapped = mapped_count(&queue->polled) * costs->grant_map_ns;
+
+	return (struct sim_burst){ costs->napi_turn_ns + queue->polled.count * each + mapped, bytes,
 				   sim_domain_node(queue->vif->guest), CL_NONE };
 }
 
@@ -160,7 +184,7 @@ static void polled(struct sim_world *world, struct sim_vif_queue *queue)
 	while ((packet = sim_packets_take(&through))) {
 		queue->vif->sent++;
 		queue->vif->sent_bytes += packet->bytes;
-		queue->to_dealloc++;
+		queue->to_dealloc += is_mapped(packet);
 		if (queue->vif->nic)
 			sim_nic_transmit(queue->vif->nic, packet);
 		else
@@ -236,7 +260,8 @@ static void run_guest_rx(struct sim_world *world, struct sim_vif_queue *queue)
 		packet->back_ns = world->queue.now_ns;
 	queue->copying = true;
 	struct sim_burst burst = { queue->copied.count *
-					   (costs->netback_rx_ns + costs->grant_copy_ns),
+						   (costs->netback_rx_ns + costs->grant_copy_ns) +
+					   waking(&queue->guest_rx, costs->guest_rx_turn_ns),
 				   bytes, CL_NONE, sim_domain_node(queue->vif->guest) };
 
 	sim_task_run(world, &queue->guest_rx, &burst);

@@ -45,13 +45,19 @@ struct sim_vif;
 	X(tick_ns, "ns", "a timer tick of a kernel whose vCPU is busy") \
 	X(tick_hz, "1/s", "ticks of a busy vCPU") \
 	X(hypercall_ns, "ns", "a hypercall without work of its own") \
+	X(napi_turn_ns, "ns", "netback's interrupt and turn of NAPI for what a guest sends, without the packets") \
 	X(netback_tx_ns, "ns", "netback's part of a packet that a guest sends, without the copy") \
+	X(grant_map_ns, "ns", "netback maps what a packet has beyond its first 128 bytes") \
+	X(guest_rx_turn_ns, "ns", "netback's thread wakes for what a guest receives, without the packets") \
 	X(netback_rx_ns, "ns", "netback's part of a packet that a guest receives, without the copy") \
-	X(dealloc_ns, "ns", "netback gives a granted page back") \
+	X(dealloc_turn_ns, "ns", "netback's thread wakes to give mapped pages back, without these") \
+	X(dealloc_ns, "ns", "netback gives a mapped page back") \
 	X(bridge_ns, "ns", "bridge or switch, a packet") \
 	X(nic_ns, "ns", "the physical device's driver, a packet") \
 	X(netfront_ns, "ns", "the guest's driver, a packet") \
 	X(stack_ns, "ns", "the guest's network stack and system call, a packet") \
+	X(blkback_irq_ns, "ns", "blkback's interrupt handler") \
+	X(blkback_turn_ns, "ns", "blkback's thread wakes, without the requests") \
 	X(blkback_ns, "ns", "blkback, a request") \
 	X(blkback_page_ns, "ns", "blkback, mapping and unmapping a page of a request") \
 	X(blkfront_ns, "ns", "the guest's driver and block layer, a request") \

@@ -171,6 +171,7 @@ static void packet_loads(struct host *host, bool hogs)
 {
 	add_load(host, NET, "packets", NAMES("rate", "packet", "poisson"), THREE(1500, 1000, 1));
 	add_load(host, NET, "packets", NAMES("rate", "inbound", "poisson"), THREE(1000, 0, 1));
+	set(host->loads[host->load_count - 1], "packet", 512); /* mapped, and given back */
 	add_load(host, DISK, "disk", NAMES("record", "depth", "random"), THREE(16384, 28, 1000000));
 	if (hogs)
 		add_load(host, HOG, "hog", NAMES("tasks"), THREE(4, 0, 0));
@@ -186,7 +187,7 @@ static void fluid_loads(struct sim_fluid *fluid, bool hogs)
 	net->flows[SIM_FLUID_RECEIVE] = (struct sim_fluid_curve){ &in, 1, 0 };
 	net->flows[SIM_FLUID_SEND] = (struct sim_fluid_curve){ &out, 1, 0 };
 	net->bytes[SIM_FLUID_RECEIVE] = 1000;
-	net->bytes[SIM_FLUID_SEND] = 64;
+	net->bytes[SIM_FLUID_SEND] = 512;
 	net->own_ns[SIM_FLUID_RECEIVE] = net->own_ns[SIM_FLUID_SEND] = 500;
 	disk->flows[SIM_FLUID_DISK] = (struct sim_fluid_curve){ &requests, 1, 0 };
 	disk->bytes[SIM_FLUID_DISK] = 16384;
@@ -393,6 +394,7 @@ static void weights_and_a_busy_host(void **state)
 	fluid->guests[HOG].compute = (struct sim_fluid_curve){ &four, 1, 0 };
 	fluid->guests[CAPPED].compute = (struct sim_fluid_curve){ &four, 1, 0 };
 	net->flows[SIM_FLUID_SEND] = (struct sim_fluid_curve){ &flood, 1, 0 };
+	net->bytes[SIM_FLUID_SEND] = 512;
 	sim_fluid_place(fluid, SIM_FLUID_CLOSER);
 	for (uint32_t i = 0; i < 10; i++)
 		sim_fluid_step(fluid, CL_NS_PER_S);

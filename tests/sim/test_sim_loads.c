@@ -176,6 +176,78 @@ static void ping_time(void **state)
 	host_end(&host);
 }
 
+/* ---- turns of the back ends ---- */
+
+static const struct sim_costs turns = {
+	.napi_turn_ns = 1 * US,
+	.netback_tx_ns = 2 * US,
+	.grant_map_ns = 4 * US,
+	.dealloc_turn_ns = 8 * US,
+	.dealloc_ns = 16 * US,
+	.guest_rx_turn_ns = 32 * US,
+	.netback_rx_ns = 64 * US,
+	.blkback_irq_ns = 128 * US,
+	.blkback_turn_ns = 256 * US,
+	.blkback_ns = 512 * US,
+};
+
+static uint64_t spent_on(enum cl_work_kind kind)
+{
+	uint64_t ns = 0;
+
+	for (uint32_t i = 0; i < host.dom0->task_count; i++)
+		ns += host.dom0->tasks[i]->kind == kind ? host.dom0->tasks[i]->cpu_ns : 0;
+	return ns;
+}
+
+static uint64_t spent_in_irqs(void)
+{
+	uint64_t ns = 0;
+
+	for (uint32_t i = 0; i < host.world->irq_count; i++)
+		if (host.world->irqs[i]->guest == host.guest->id)
+			ns += host.world->irqs[i]->cpu_ns;
+	return ns;
+}
+
+/* One at a time each has a turn of its own; only what is too large to be copied is mapped. */
+static void turn_for_each(void **state)
+{
+	for (uint64_t bytes = 128; bytes <= 129; bytes++) {
+		bool mapped = bytes > 128;
+
+		host_begin(&host, 1, &turns);
+		host_load(&host, "packets", "rate", UINT64_C(100), "inbound", UINT64_C(0), "packet",
+			  bytes, NULL);
+		host_run(&host, S + 5 * MS);
+		assert_int_equal(host.vif->sent, 100);
+		assert_int_equal(spent_in_irqs(), 100 * (mapped ? 7 * US : 3 * US));
+		assert_int_equal(spent_on(CL_WORK_NETBACK_DEALLOC), mapped ? 100 * 24 * US : 0);
+		host_end(&host);
+	}
+	host_begin(&host, 1, &turns);
+	host_load(&host, "packets", "rate", UINT64_C(100), NULL);
+	host_load(&host, "disk", "rate", UINT64_C(100), "record", UINT64_C(4096), NULL);
+	host_run(&host, S - 5 * MS);
+	assert_int_equal(host.vif->received, 99);
+	assert_int_equal(host.vbd->reads, 100);
+	assert_int_equal(spent_on(CL_WORK_NETBACK_RX), 99 * 96 * US);
+	assert_int_equal(spent_on(CL_WORK_BLKBACK), UINT64_C(100) * 768 * US);
+	assert_int_equal(spent_in_irqs(), 100 * 128 * US);
+	host_end(&host);
+}
+
+/* What comes while a thread is busy is done without waking it again. */
+static void turn_for_many(void **state)
+{
+	host_begin(&host, 1, &turns);
+	host_load(&host, "packets", "rate", UINT64_C(100000), NULL); /* more than it can do */
+	host_run(&host, S);
+	assert_in_range(host.vif->received, 15000, 15625);
+	near((double)spent_on(CL_WORK_NETBACK_RX), (double)host.vif->received * 64 * US, 0.005);
+	host_end(&host);
+}
+
 /* ---- web ---- */
 
 /* Whatever the load: clients = rate * (answer's time + pause). */
@@ -321,6 +393,24 @@ static void disk_cached(void **state)
 	     2e9 / 108193, 0.02);
 }
 
+static double at_rate(const char *what, uint64_t rate)
+{
+	return disk_rate(1, what, "record", 4 * KIB, "depth", UINT64_C(4), "cpu", UINT64_C(1),
+			 "rate", rate, NULL);
+}
+
+/* So many a second; by too few as many as these can do, each later than the last. */
+static void disk_offered(void **state)
+{
+	double most = 4e9 / 108193;
+
+	near(at_rate("records", 777), 777, 0.001);
+	near(at_rate("latency", 777), 108193, 0.01);
+	near(at_rate("records", 50000), most, 0.02);
+	/* 4 s after its start, in the middle of what is measured. */
+	near(at_rate("latency", 50000), 4e9 * (1 - most / 50000), 0.05);
+}
+
 /* A short file is written into memory; the disk gets it later, once for each time. */
 static void disk_write_back(void **state)
 {
@@ -453,9 +543,12 @@ int main(void)
 		cmocka_unit_test(web_clients),
 		cmocka_unit_test(web_is_busy),
 		cmocka_unit_test(web_waits_for_disk),
+		cmocka_unit_test(turn_for_each),
+		cmocka_unit_test(turn_for_many),
 		cmocka_unit_test(disk_direct),
 		cmocka_unit_test(disk_seeks),
 		cmocka_unit_test(disk_cached),
+		cmocka_unit_test(disk_offered),
 		cmocka_unit_test(disk_write_back),
 		cmocka_unit_test(disk_refuses),
 		cmocka_unit_test(kernbench_time),
