@@ -10,7 +10,8 @@
  *   books   one line of `closer status --json --watch --interval TIME`, with Xen's time of dom0
  *   task    one step of the management task: xl list, xl create CONFIG, xl destroy, again and again
  *   window  a window's end: Xen's time of each domain and of each vCPU of dom0, on which pCPUs that
- *           was (sampled), and each guest's report of its loads
+ *           was (sampled), the back ends' interrupts and wakes, and each guest's report of its
+ * loads
  *
  * A window lasts S seconds; what its guests report is of their own time between two reports.
  */
@@ -229,6 +230,7 @@ static void run_windows(const struct settings *settings, const struct xg_guest *
 		if (!out)
 			xg_die("no memory");
 		begin_window();
+		xg_counts_begin();
 		xg_sleep_until(begin_ns + settings->window_ns);
 		fprintf(out,
 			"{\"type\":\"window\",\"window\":%u,\"begin_ns\":%llu,\"end_ns\":%llu,", w,
@@ -238,6 +240,8 @@ static void run_windows(const struct settings *settings, const struct xg_guest *
 		pthread_mutex_unlock(&gauge.lock);
 		fputc(',', out);
 		print_domains(out, domains, domain_n);
+		fputc(',', out);
+		xg_counts_print(out);
 		fputc(',', out);
 		print_reports(out, guests, n);
 		fprintf(out, "}\n");

@@ -25,6 +25,10 @@ uint64_t xg_now(void);
 void xg_sleep_until(uint64_t due_ns);
 uint64_t xg_dom0_ns(void); /* what all of dom0's vCPUs ran, as Xen counts it */
 
+/* xen_gauge_counts.c: interrupts and wakes of the back ends since _begin; members of an object */
+void xg_counts_begin(void);
+void xg_counts_print(FILE *out);
+
 /* xen_gauge_run.c: the processes that run beside the windows, and the guests */
 pthread_t xg_thread(void *(*run)(void *), void *arg);
 /* Until a SIGTERM, which ends closer status too; 0, or 1 if that failed. */

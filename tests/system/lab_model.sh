@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The Xen lab against the model. First the tool, on a lab that is made up: costs are found again, what the model has right is within the limit, what
+# it has not is named. lab_model.sh BUILD_DIR.
+set -u
+export LC_ALL=C
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=$(cd "$1" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 143' TERM INT HUP
+failed=0
+
+check() { # NAME CONDITION..
+	name=$1
+	shift
+	if "$@"; then
+		echo "ok $name"
+	else
+		echo "not ok $name"
+		failed=1
+	fi
+}
+
+# A lab in which packet and request have a turn each and cost, in us: a packet sent 30 + 20 (mapped 500 more, given back 100 + 300), one received
+# 40 + 10, a request 60 (its interrupt 25) and 15 a page; a byte 1 ns. Every window but the first, which is nonsense.
+cat >"$work/made_up.jq" <<'JQ'
+def words: [splits(" +")] | map(select(. != ""));
+($runs | split("\n") | map(select(test("^(calibration|validation) ")) | words)) as $table |
+def loads: [.[3:] | join(" ") | splits(" \\+ ") | words | {kind: .[0]} + ([.[1:][] | split("=") | {key: .[0], value: (.[1] | tonumber)}] | from_entries)];
+def sum(f): map(f) | add // 0;
+def sent: map(select(.kind == "udp-out" or .kind == "udp-echo"));
+def got: map(select(.kind == "udp-in" or .kind == "udp-echo"));
+def disk: map(select(.kind | startswith("disk")));
+def mapped: map(select(.size + 42 > 128));
+def tx_ns: sum(.rate * (50000 + .size + 42)) + (mapped | sum(.rate * 500000));
+def host: {"interrupt": ((sent | tx_ns) + (disk | sum(.rate * 25000))), "netback-rx": (got | sum(.rate * (50000 + .size + 42))),
+	"netback-dealloc": (sent | mapped | sum(.rate * 400000)), "blkback": (disk | sum(.rate * (60000 + .size / 4096 * 15000 + .size)))};
+def domid: .[2][1:];
+[$table[] | select(.[1] == $run)] as $lines |
+range(6) as $w | (if $w == 0 then 9 else 1 end) as $off | ($w * 5e9 + 1e12) as $at |
+({type: "window", begin_ns: $at, end_ns: ($at + 5e9), domains: {"0": 1e9},
+  interrupts: ({"blkif-backend": ($lines | sum(loads | disk | sum(.rate)) * 5)} + ($lines | map({key: "vif\(domid).0-q0-tx", value: (loads | sent | sum(.rate) * 5)}) | from_entries)),
+  wakes: ($lines | map({key: "vif\(domid).0-q0-guest", value: (loads | got | sum(.rate) * 5)}, {key: "vif\(domid).0-q0-deall", value: (loads | sent | mapped | sum(.rate) * 5)},
+	{key: "\(domid).xvda-0", value: (loads | disk | sum(.rate) * 5)}) | from_entries),
+  guests: ($lines | map({key: .[2], value: {loads: (loads | map(. + {achieved: (.rate * 5), span_ns: 5e9}))}}) | from_entries)},
+ (range(1; 5) as $s | {type: "books", at_ns: ($at + $s * 1e9 + 5e8), books: {span_ns: 1e9, totals: {overhead_ns: 1e8}, guests:
+	($lines | map({name: .[2], guest_ns: (1e8 + (loads | sum(.rate) * 100000)), kinds: (loads | host | map_values(. * $off))}))}}))
+JQ
+mkdir "$work/raw"
+begin=0
+awk '/^[cv]/ { if (!seen[$2]++) print $2 }' "$top/lab/model_runs" | while read -r run; do
+	begin=$((begin + 1000))
+	jq -n -c --rawfile runs "$top/lab/model_runs" --arg run "$run" -f "$work/made_up.jq" |
+		jq -c --argjson s $begin '($s * 1e9) as $by | if .at_ns then .at_ns += $by else .begin_ns += $by | .end_ns += $by end' >"$work/lines"
+	grep '"window"' "$work/lines" >"$work/raw/$run.jsonl"
+	grep '"books"' "$work/lines" >>"$work/raw/books.jsonl"
+done
+printf 'g1 1\ng2 2\ng3 3\n' >"$work/raw/domids"
+made_up() { # OPTIONS of model.sh
+	CLOSER_MODEL_DATA=$work/lab.json CLOSER_MODEL_TESTBED=$work/lab.ini CLOSER_MODEL_OUT=$work/out "$top/lab/model.sh" "$build" "$@" >"$work/table" 2>"$work/err"
+}
+costs() { # KEY NS..: within 1 %; of two keys, which cannot be told apart, together
+	awk -v "keys=$1" -v ns="$2" '$2 == "=" && index(" " keys " ", " " $1 " ") { sum += $3 } END { exit !(sum > ns * 0.99 && sum < ns * 1.01) }' "$work/lab.ini"
+}
+check "a made-up lab is simulated within the limit" made_up --from "$work/raw"
+check "what a packet sent costs is found again" costs "napi_turn_ns netback_tx_ns" 50000
+check "what mapping it costs" costs grant_map_ns 500000
+check "what giving it back costs" costs "dealloc_turn_ns dealloc_ns" 400000
+check "what a packet received costs" costs "guest_rx_turn_ns netback_rx_ns" 50000
+check "what a byte costs" costs local_ps 1000
+check "what the guest spends on a packet" costs stack_ns 100000
+check "what a request costs" costs "blkback_turn_ns blkback_ns" 60000
+check "what its interrupt costs" costs blkback_irq_ns 25000
+check "what a page costs" costs blkback_page_ns 15000
+
+# One guest's blkback twice as dear in one validation run than calibrated, another run's a quarter.
+jq -c '(.runs[] | select(.run == "mix").guests.g1.host.blkback[]) *= 2 | (.runs[] | select(.run == "read").guests.g2.host.blkback[]) *= 1.25' \
+	"$work/lab.json" >"$work/lab.json.new"
+mv "$work/lab.json.new" "$work/lab.json"
+not_within() {
+	! made_up --compare && [ "$(jq -c '[.rows[] | select(.judged and (.within | not)) | [.run, .guest, .kind]]' "$work/out/report.json")" = '[["mix","g1","blkback"]]' ]
+}
+check "what the model has wrong by half is named, by a quarter is not" not_within
+jq -c '(.runs[] | select(.run == "read-small").guests.g1.host.blkback[]) *= 2' "$work/lab.json" >"$work/lab.json.new"
+mv "$work/lab.json.new" "$work/lab.json"
+not_fitted() {
+	! made_up --compare && grep -q "is not what .* gives" "$work/err"
+}
+check "a testbed that its calibration runs do not give is refused" not_fitted
+
+exit $failed
