@@ -57,6 +57,20 @@ int cli_sleep(struct cl_engine *engine, uint64_t ns, bool *ret_ended, struct cl_
 	return 0;
 }
 
+/* What is left out of a plan is said: it looks complete. */
+static void say_undescribed(const struct cli_call *call, const struct cl_snapshot *snap)
+{
+	uint32_t n = 0;
+
+	for (uint32_t g = 0; g < snap->n.guests; g++)
+		n += !snap->guests[g].described;
+	if (n > 0)
+		cli_say(call,
+			"%u of %u guests could not be described in time: what works for them may "
+			"be missing below; `closer check` says more",
+			n, snap->n.guests);
+}
+
 int cli_observe_twice(const struct cli_call *call, struct cl_engine *engine,
 		      struct cl_error *reterr)
 {
@@ -68,7 +82,11 @@ int cli_observe_twice(const struct cli_call *call, struct cl_engine *engine,
 	if (r == 0 && ended)
 		return cl_fail(reterr, ENODATA, "%s holds one observation only: two are needed",
 			       cl_engine_uri(engine));
-	return r < 0 ? r : cli_observe(engine, NULL, reterr);
+	if (r == 0)
+		r = cli_observe(engine, NULL, reterr);
+	if (r == 0)
+		say_undescribed(call, cl_engine_now(engine));
+	return r;
 }
 
 void cli_cleanup_engine(struct cl_engine **engine)

@@ -45,9 +45,11 @@ replay() {
 	rm -f "$out/replay.1" "$out/replay.2"
 }
 
-measure() { # WHAT THE JOB IS TO DO..
+measure() { # SECONDS WHAT THE JOB IS TO DO..
 	status=0
-	"$lab/xen.sh" --pcpus 4 --nodes 2 --timeout 600 --out "$out" --build "$build" --add "$build/lab/xen_gauge" --add "$lab/xen_state.sh" \
+	seconds=$1
+	shift
+	"$lab/xen.sh" --pcpus 4 --nodes 2 --timeout "$seconds" --out "$out" --build "$build" --add "$build/lab/xen_gauge" --add "$lab/xen_state.sh" \
 		--env DEMO_LOAD="$load" --env DEMO_WINDOWS="$windows" --env DEMO_SECONDS="$span_s" --env DEMO_BOOKS="$books" --env DEMO_RUN="$run_options" \
 		"$lab/xen_jobs/demo.sh" "$@" >&2 || status=$?
 	[ "$status" = 0 ] || fail "the part in dom0 ended with $status; its log is $out/job.log"
@@ -89,7 +91,7 @@ print() {
 demo() {
 	out=$top
 	mkdir -p "$out"
-	measure phases
+	measure 600 phases
 	replay
 	report
 	print
@@ -105,7 +107,7 @@ demo() {
 rounds() { # N
 	out=$top/rounds
 	mkdir -p "$out"
-	measure rounds "$1"
+	measure $((300 + $1 * 240)) rounds "$1"
 	for mode in native pinned closer; do
 		i=1
 		while [ "$i" -le "$1" ]; do

@@ -136,6 +136,7 @@ credit:[12]:pv | credit2:[12]:pv | credit:[12]:pvh | credit2:[12]:pvh) ;;
 *) fail "--sched is credit or credit2, --cgroup 1 or 2, --type pv or pvh" ;;
 esac
 [ "$job" = shell ] || [ -r "$job" ] || fail "cannot read the job $job"
+build=$(cd "$build" 2>/dev/null && pwd) || fail "--build: there is no such directory"
 [ $((pcpus % nodes)) = 0 ] || fail "--pcpus $pcpus cannot be spread evenly on $nodes nodes"
 [ "$dom0_max" -ge "$dom0_mem" ] || dom0_max=$dom0_mem
 for c in qemu-system-x86_64 flock timeout; do
@@ -237,7 +238,8 @@ boot() {
 	: >"$work/serial.log"
 	: >"$work/job.log"
 	truncate -s 1G "$work/out.img"
-	kernel="vmlinux console=hvc0 earlyprintk=xen cryptomgr.notests lsm= audit=0 quiet mitigations=off nokaslr panic=1 $linux_args"
+	# watchdog_thresh: a CPU that hangs is said to on the console after twice this, in seconds; see mend
+	kernel="vmlinux console=hvc0 earlyprintk=xen cryptomgr.notests lsm= audit=0 quiet mitigations=off nokaslr panic=1 watchdog_thresh=5 $linux_args"
 	kernel=$(printf %s "$kernel" | sed 's/,/,,/g')	# a comma ends a module's arguments
 	if [ "$name" = shell ]; then
 		talk='-device virtconsole,chardev=job'
@@ -252,7 +254,7 @@ boot() {
 		-m "$memory" -smp "$pcpus,sockets=$nodes,cores=$((pcpus / nodes)),threads=1" $(machine_nodes) \
 		-nodefaults -no-user-config -display none -no-reboot -chardev file,id=serial,path=serial.log -serial chardev:serial \
 		-drive if=none,id=out,file=out.img,format=raw,cache=unsafe -device virtio-blk-pci,drive=out \
-		-device virtio-serial-pci $talk "$@" \
+		-device virtio-serial-pci $talk "$@" -chardev socket,id=gdb,path=gdb,server=on,wait=off -gdb chardev:gdb \
 		-kernel xen -append "console=com1 com1=115200,8n1 dom0_mem=${dom0_mem}M,max:${dom0_max}M dom0_max_vcpus=${dom0_vcpus:-$pcpus} $dom0_pin sched=$sched spec-ctrl=no,eager-fpu xpti=no clocksource=tsc tsc=stable:socket $xen_args" \
 		-initrd "$kernel,initramfs"
 	if [ "$name" = shell ]; then
@@ -265,12 +267,30 @@ boot() {
 	cd "$top"
 }
 
+# Called twice a second while the machine runs. QEMU before 8.1 may keep a translation of code that is being patched, and then a CPU hangs for ever at
+# what was there for a moment (lab/xen_retranslate.c). Where dom0 says that one hangs, or nothing was said for 15 s of the boot, all is
+# translated anew: the emulator's fault, so its repair, and said.
+mend() { # boot|job
+	hangs=$(grep -a -c 'soft lockup' "$work/serial.log") || true
+	size=$(wc -c <"$work/serial.log")
+	quiet=$((quiet + 1))
+	[ "$1:$size" = "boot:$said" ] || quiet=0
+	said=$size
+	[ "$hangs" -gt "$hung" ] || [ "$quiet" -ge 30 ] || return 0
+	[ "$hangs" -gt "$hung" ] && why='a CPU hangs' || why='the boot stands still'
+	hung=$hangs
+	quiet=0
+	echo "lab: $why: the emulator is told to translate all code anew (QEMU before 8.1 may miss that code was patched)" >&2
+	(cd "$work" && timeout 20 "$build/lab/xen_retranslate" gdb) || true
+}
+
 # Did dom0 get as far as its toolstack in this many seconds?
 is_ready() {
-	left=$(($1 * 2))
+	left=$(($1 * 2)) hung=0 said=0 quiet=0
 	until grep -q 'lab: toolstack ready' "$work/serial.log"; do
 		left=$((left - 1))
 		[ "$left" -gt 0 ] && kill -0 "$qemu_pid" 2>/dev/null || return 1
+		mend boot
 		sleep 0.5
 	done
 }
@@ -299,6 +319,7 @@ if [ "$job" != shell ]; then
 	while kill -0 "$qemu_pid" 2>/dev/null; do
 		left=$((left - 1))
 		[ "$left" -gt 0 ] || break
+		mend job
 		sleep 0.5
 	done
 	over=no

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Runs every test there is and counts. usage: tests/run.sh BUILD SANITIZE_BUILD [PATTERN]
+# Runs every test there is and counts. usage: tests/run.sh BUILD SANITIZE_BUILD|none [PATTERN]
 #
 # A program is one test: it passes if it exits 0. A system script prints a line "ok ..." or "not ok ..." for each
 # thing that it shows, and each counts. The last line is "N passed, N failed".
@@ -13,6 +13,7 @@ passed=0
 failed=0
 skipped=0
 log=$build/tests.log
+out=$build/test.out
 : >"$log"
 
 wanted() {
@@ -36,7 +37,6 @@ program() { # program NAME COMMAND...
 	name=$1
 	shift
 	wanted "$name" || return 0
-	out=$build/test.out
 	"$@" >"$out" 2>&1 </dev/null
 	status=$?
 	{ echo "== $name"; cat "$out"; } >>"$log"
@@ -51,7 +51,6 @@ program() { # program NAME COMMAND...
 script() { # script NAME FILE: counts its own lines
 	wanted "$1" || return 0
 	echo "-- $1"
-	out=$build/test.out
 	{ "$2" "$build" 2>"$build/test.err" </dev/null; echo "exit $?"; } | tee "$out" | grep -v '^exit [0-9]*$'
 	{ echo "== $1"; cat "$out" "$build/test.err"; } >>"$log"
 	ok=$(grep -c '^ok ' "$out")
@@ -69,23 +68,42 @@ script() { # script NAME FILE: counts its own lines
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
+programs() { # BUILD LABEL: its tests, and how many passed, failed and were skipped in BUILD/tests.counts
+	passed=0 failed=0 skipped=0 out=$1/test.out
+	for t in "$1"/tests/test_*; do
+		[ -x "$t" ] && [ -f "$t" ] || continue
+		program "unit/$(basename "$t" | sed 's/^test_//')$2" "$t"
+	done
+	program "golden$2" "$1/tests/golden/golden" tests/golden
+	for t in "$1"/tests/fuzz_*; do
+		[ -x "$t" ] && [ -f "$t" ] || continue
+		name=$(basename "$t" | sed 's/^fuzz_//')
+		program "fuzz/$name$2" "$t" "tests/fuzz/corpus/$name" 20000
+	done
+	echo "$passed $failed $skipped" >"$1/tests.counts"
+}
+
 for t in tests/tidy/*.sh; do
 	program "tidy/$(basename "$t" .sh)" "$t" "$build"
 done
-for b in "$build" "$sanitize"; do
-	label=
-	[ "$b" = "$build" ] || label=" (sanitizers)"
-	for t in "$b"/tests/test_*; do
-		[ -x "$t" ] && [ -f "$t" ] || continue
-		program "unit/$(basename "$t" | sed 's/^test_//')$label" "$t"
-	done
-	program "golden$label" "$b/tests/golden/golden" tests/golden
-	for t in "$b"/tests/fuzz_*; do
-		[ -x "$t" ] && [ -f "$t" ] || continue
-		name=$(basename "$t" | sed 's/^fuzz_//')
-		rounds=20000
-		program "fuzz/$name$label" "$t" "tests/fuzz/corpus/$name" $rounds
-	done
+# Those of the two builds at the same time: each is one process at a time.
+case $sanitize in
+*none) builds=$build ;;
+*) builds="$build $sanitize" ;;
+esac
+for b in $builds; do
+	rm -f "$b/tests.counts"
+	: >"$b/programs.log"
+done
+[ "$builds" = "$build" ] || (log=$sanitize/programs.log; programs "$sanitize" " (sanitizers)" >"$sanitize/programs.out") &
+(log=$build/programs.log; programs "$build" "")
+wait
+[ "$builds" = "$build" ] || cat "$sanitize/programs.out"
+for b in $builds; do
+	cat "$b/programs.log" >>"$log"
+	p=0 f=1 s=0
+	[ ! -e "$b/tests.counts" ] || read -r p f s <"$b/tests.counts"
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
 for t in tests/system/*.sh; do
 	case $(head -n 3 "$t") in
@@ -98,6 +116,7 @@ done
 for t in tests/xen/*.sh; do
 	name=$(basename "$t" .sh)
 	case $pattern:$(head -n 4 "$t") in
+	*"helper:"*) continue ;;
 	xen*:*) ;;
 	*"only where asked for"*) continue ;; # ./run test xen: it takes minutes
 	esac

@@ -151,7 +151,7 @@ void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, 
 		speak(&to, "bad", "%s", err.text);
 		return;
 	}
-	cl_xen_describe(xen, cl_clock_ns() + CL_NS_PER_S);
+	cl_xen_describe(xen, cl_clock_ns() + CL_NS_PER_S, CL_NS_PER_S);
 	cl_xen_scan(xen);
 	for (uint32_t i = 0; i < xen->work_top; i++)
 		works += xen->works[i].pid != 0;

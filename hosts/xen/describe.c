@@ -14,8 +14,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define ASK_NS   (200 * CL_NS_PER_MS) /* for one answer */
-#define RETRY_NS (5 * CL_NS_PER_S)    /* between two tries to connect */
+#define RETRY_NS (5 * CL_NS_PER_S) /* between two tries to connect */
 
 static const char *const kind_names[] = {
 	[CL_XEN_VIF] = "vif",
@@ -27,7 +26,8 @@ struct reading {
 	struct cl_xen *xen;
 	struct cl_xen_guest *guest;
 	uint64_t deadline_ns;
-	int failed; /* -ETIMEDOUT or -EPIPE: nothing more is asked */
+	uint64_t answer_ns; /* for one answer */
+	int failed;         /* -ETIMEDOUT or -EPIPE: nothing more is asked */
 	struct cl_error err;
 };
 
@@ -46,7 +46,7 @@ static int note(struct reading *reading, int r)
 
 static uint64_t limit(const struct reading *reading)
 {
-	uint64_t by = cl_clock_ns() + ASK_NS;
+	uint64_t by = cl_clock_ns() + reading->answer_ns;
 
 	return by < reading->deadline_ns ? by : reading->deadline_ns;
 }
@@ -356,9 +356,9 @@ static int connect_store(struct cl_xen *xen, uint64_t deadline_ns, struct cl_err
 	return 0;
 }
 
-void cl_xen_describe(struct cl_xen *xen, uint64_t deadline_ns)
+void cl_xen_describe(struct cl_xen *xen, uint64_t deadline_ns, uint64_t answer_ns)
 {
-	struct reading reading = { .xen = xen, .deadline_ns = deadline_ns };
+	struct reading reading = { .xen = xen, .deadline_ns = deadline_ns, .answer_ns = answer_ns };
 	int r = connect_store(xen, deadline_ns, &reading.err);
 
 	if (r == 0)

@@ -125,8 +125,11 @@ struct cl_xen_guest *cl_xen_find(struct cl_xen *xen, uint32_t domid);
 void cl_xen_drop_guests(struct cl_xen *xen);
 void cl_xen_stir(struct cl_xen *xen, uint32_t domid);
 
-/* describe.c: reads what xenstore says of the dirty guests, as far as there is time. */
-void cl_xen_describe(struct cl_xen *xen, uint64_t deadline_ns);
+/*
+ * describe.c: reads what xenstore says of the dirty guests, as far as there is time; an answer that
+ * takes longer than answer_ns is not waited for, and the others are asked of another time.
+ */
+void cl_xen_describe(struct cl_xen *xen, uint64_t deadline_ns, uint64_t answer_ns);
 void cl_xen_forget_devices(struct cl_xen_guest *guest);
 void cl_xen_event(void *ctx, const char *path);
 

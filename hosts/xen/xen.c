@@ -12,7 +12,8 @@
 
 /* Xenstore gets this share of the time that an observation has, in quarters. */
 #define STORE_QUARTERS 2
-#define OPEN_NS        (2 * CL_NS_PER_S) /* to learn of all guests at the start */
+#define OPEN_NS        (2 * CL_NS_PER_S)    /* to learn of all guests at the start */
+#define ANSWER_NS      (200 * CL_NS_PER_MS) /* for one answer of xenstored, later */
 
 static const struct cl_host_ops xen_ops;
 
@@ -104,8 +105,9 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 				"that Xen gave to guests as work");
 	if (cl_irqs_new(&xen->irqs, &err) < 0)
 		snprintf(xen->irq_problem, sizeof(xen->irq_problem), "%s", err.text);
-	/* The first observation is to show all guests: a plan may be made of it. */
-	cl_xen_describe(xen, cl_clock_ns() + OPEN_NS);
+	/* The first observation is to show all guests, slow as xenstored may be: a plan may be made
+	 * of it. */
+	cl_xen_describe(xen, cl_clock_ns() + OPEN_NS, OPEN_NS);
 	*ret_host = &xen->host;
 	return 0;
 }
@@ -121,7 +123,7 @@ static int xen_observe(struct cl_host *host, uint64_t deadline_ns, struct cl_sna
 	r = cl_xen_list_guests(xen, reterr);
 	if (r < 0)
 		return r;
-	cl_xen_describe(xen, now_ns + left / 4 * STORE_QUARTERS);
+	cl_xen_describe(xen, now_ns + left / 4 * STORE_QUARTERS, ANSWER_NS);
 	cl_xen_scan(xen);
 	r = cl_xen_fill(xen, snap, reterr);
 	xen->stirred = false;

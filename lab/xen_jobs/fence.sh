@@ -5,8 +5,9 @@
 
 # "PID CPUS BOUND PARENT GROUP" of each process and kernel thread; BOUND: the kernel refuses another mask (PF_NO_SETAFFINITY).
 world() {
-	grep -s . /proc/[0-9]*/stat /proc/[0-9]*/cgroup >/tmp/all
-	grep -s '^Cpus_allowed_list' /proc/[0-9]*/status >>/tmp/all
+	# grep fails where a process ended meanwhile
+	grep -s . /proc/[0-9]*/stat /proc/[0-9]*/cgroup >/tmp/all || true
+	grep -s '^Cpus_allowed_list' /proc/[0-9]*/status >>/tmp/all || true
 	awk '{ split($0, path, "/"); pid = path[3]; rest = $0; sub(/^[^:]*:/, "", rest) }
 		path[4] ~ /^stat:/ { sub(/.*\) /, "", rest); split(rest, f, " "); bound[pid] = int(f[7] / 67108864) % 2; parent[pid] = f[2] }
 		path[4] ~ /^status:/ { mask[pid] = $2 }

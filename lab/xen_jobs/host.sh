@@ -46,8 +46,14 @@ all_placed() {
 stalled_ok() {
 	kill -STOP "$(pidof xenstored)"
 	timeout 120 closer check >/out/stalled 2>&1 || true
+	timeout 120 closer plan >/out/stalled.plan 2>&1 || true
 	kill -CONT "$(pidof xenstored)"
-	grep -q 'xenstored has not answered' /out/stalled
+	grep -q 'xenstored has not answered' /out/stalled && grep -q 'guests could not be described' /out/stalled.plan
+}
+slow_ok() {
+	kill -STOP "$(pidof xenstored)"
+	{ sleep 0.8; kill -CONT "$(pidof xenstored)"; } &
+	plan_ok
 }
 
 short=${1:-}
@@ -87,7 +93,8 @@ check "closer explain" explain_ok
 check "closer undo" closer undo
 check "after undo all is as before" as_before
 
-[ -n "$short" ] || check "a xenstored that does not answer is named" stalled_ok
+[ -n "$short" ] || check "a xenstored that does not answer is named, and a plan without its guests says so" stalled_ok
+[ -n "$short" ] || check "one that takes its time is waited for: the plan is whole" slow_ok
 
 closer run --for 600s >/out/run 2>&1 &
 run=$!

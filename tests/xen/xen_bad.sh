@@ -2,19 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What goes wrong around closer on a Xen host: no Xen at all, here; everything else in a real dom0. It takes minutes: only where asked for.
 # xen_bad.sh BUILD_DIR. Root.
-set -u
+. "$(dirname "$0")/in_dom0.sh"
 
-build=$(cd "$1" && pwd)
-top=$(cd "$(dirname "$0")/../.." && pwd)
+needs libxen-dev hosts/libcloser-xen.so tests/xen/other_abi.so
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM HUP
+trap 'rm -rf "$work" "$log"' EXIT
 
 module=$build/hosts/libcloser-xen.so
-if [ ! -e "$module" ] || [ ! -e "$build/tests/xen/other_abi.so" ]; then
-	echo "not ok xen_bad: the module is not built: libxen-dev is needed (./run deps)"
-	exit 1
-fi
 # The same module, but of another closer, and one that was linked to the library of a later Xen.
 export LC_ALL=C
 version=$("$build/cli/closer" version | sed -n '1s/[^0-9]*\([0-9]*\.[0-9]*\.[0-9]*\).*/\1/p')
@@ -35,15 +29,11 @@ elif "$build/cli/closer" status --host xen: >"$work/none" 2>&1 || ! grep -q 'thi
 else
 	echo "ok xen_bad: without Xen it says so: $(cat "$work/none")"
 fi
-"$top/lab/xen.sh" --build "$build" --dom0-pin --add "$build/tests/xen/other_abi.so" --add "$build/tests/xen/hold.so" --add "$work/modules.tar" --add "$(command -v setpriv)" \
-	"$top/lab/xen_jobs/bad.sh" >"$work/log" 2>&1
-status=$?
-cat "$work/log"
-# The job ends with 0 only if it got to its end and every check held.
-if [ "$status" = 0 ] && [ "$(grep -c '^ok ' "$work/log")" -ge 33 ]; then
-	echo "ok xen_bad: $(grep -c '^ok ' "$work/log") cases in dom0"
+if in_dom0 33 --dom0-pin --add "$build/tests/xen/other_abi.so" --add "$build/tests/xen/hold.so" --add "$work/modules.tar" --add "$(command -v setpriv)" \
+	"$top/lab/xen_jobs/bad.sh"; then
+	echo "ok xen_bad: $held cases in dom0"
 else
-	echo "not ok xen_bad: the job ended with $status, $(grep -c '^not ok ' "$work/log") checks did not hold"
+	echo "not ok xen_bad: $why"
 	exit 1
 fi
 exit $failed

@@ -1,25 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # closer in a real Xen dom0: three guests on two nodes are seen, placed and given back. xen_host.sh BUILD_DIR. Root.
-set -u
+. "$(dirname "$0")/in_dom0.sh"
 
-build=$1
-top=$(cd "$(dirname "$0")/../.." && pwd)
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-trap 'exit 1' INT TERM HUP
-
-if [ ! -e "$build/hosts/libcloser-xen.so" ]; then
-	echo "not ok xen_host: the module is not built: libxen-dev is needed (./run deps)"
-	exit 1
-fi
-"$top/lab/xen.sh" --build "$build" --dom0-pin "$top/lab/xen_jobs/host.sh" >"$log" 2>&1
-status=$?
-cat "$log"
-# The job ends with 0 only if it got to its end and every check held.
-if [ "$status" = 0 ] && [ "$(grep -c '^ok ' "$log")" -ge 17 ]; then
+needs libxen-dev hosts/libcloser-xen.so
+if in_dom0 17 --dom0-pin "$top/lab/xen_jobs/host.sh"; then
 	echo "ok xen_host: back ends of guests on two nodes were placed, and put back"
 else
-	echo "not ok xen_host: the job ended with $status, $(grep -c '^not ok ' "$log") checks did not hold"
+	echo "not ok xen_host: $why"
 	exit 1
 fi

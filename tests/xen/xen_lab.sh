@@ -35,6 +35,8 @@ pidof xenstored xenconsoled >/out/daemons
 xenstore-read /local/domain/0/domid >/out/dom0
 ls /lab/bin >/out/added
 echo "$GREETING" >/out/env
+# As the kernel says it of a CPU that hangs.
+echo '<0>watchdog: BUG: soft lockup: no, a test' >/dev/kmsg
 closer check >/out/check 2>&1 || echo "closer check: $?" >>/out/check
 peer
 for n in 1 2; do
@@ -124,6 +126,8 @@ for n in 1 2; do
 done
 tail -n 2 "$out/registers"
 check "processes in dom0 keep their registers" grep -q '^rounds .* wrong: vector 0 x87 0 tls 0 died 0$' "$out/registers"
+check "where a CPU hangs the emulator is told to translate anew, and the machine goes on" eval \
+	'grep -q "a CPU hangs: .*anew" "$work/errors" && ! grep -q "gdb" "$work/errors"'
 check "a command's status comes back from a guest" [ "$(cat "$out/guest_status" 2>/dev/null)" = 5 ]
 check "the consoles' logs come back" eval 'grep -q "toolstack ready" "$out/serial.log" && grep -q userland "$out/log/guest-g1.log"'
 
