@@ -201,6 +201,8 @@ void cli_params_scdoc(FILE *out)
 		put_scdoc(out, info->doc);
 		if (info->unit == CL_UNIT_BOOL)
 			fprintf(out, "\n\n\tdefault %s\n\n", info->def ? "yes" : "no");
+		else if (info->unit == CL_UNIT_CHARGE)
+			fprintf(out, "\n\n\tdefault %s\n\n", def);
 		else
 			fprintf(out, "\n\n\tdefault %s, from %s to %s\n\n", def, low, high);
 	}

@@ -90,6 +90,8 @@ static const char *param_form(const struct cl_param_info *info)
 		return "a whole number";
 	case CL_UNIT_BOOL:
 		return "yes or no";
+	case CL_UNIT_CHARGE:
+		return "off, closer or sedf-dc";
 	}
 	assert(false);
 	return "";

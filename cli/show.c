@@ -203,6 +203,13 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 	case CL_ACTION_IRQ_RELEASE:
 		irq_text(snap, action->object.irq, what, sizeof(what));
 		break;
+	case CL_ACTION_CAP_SET:
+	case CL_ACTION_WEIGHT_SET:
+	case CL_ACTION_BUDGET_SET:
+	case CL_ACTION_CAP_RELEASE:
+	case CL_ACTION_WEIGHT_RELEASE:
+	case CL_ACTION_BUDGET_RELEASE:
+		return cli_guest_name(snap, action->object.guest, buf, size);
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:
 	case CL_ACTION_THREAD_RELEASE:
@@ -258,6 +265,16 @@ static void pcpus_text(const struct cl_plan *plan, const struct cl_action *actio
 	snprintf(buf, size, "%s -> %s", from, to);
 }
 
+char *cli_lever_text(enum cl_lever lever, uint64_t value, char *buf, size_t size)
+{
+	if (lever == CL_LEVER_CAP)
+		return cl_share_text(value, buf, size);
+	if (lever == CL_LEVER_BUDGET)
+		return cl_time_text(value, buf, size);
+	snprintf(buf, size, "%llu", (unsigned long long)value);
+	return buf;
+}
+
 char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 		      const struct cl_action *action, char *buf, size_t size)
 {
@@ -281,6 +298,15 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 			 cli_object_text(snap, action, object, sizeof(object)), from);
 		return buf;
 	}
+	if (cl_action_kind_lever(action->kind) != CL_LEVER_COUNT) {
+		enum cl_lever lever = cl_action_kind_lever(action->kind);
+
+		snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
+			 cli_object_text(snap, action, object, sizeof(object)),
+			 cli_lever_text(lever, (uint64_t)action->from.number, from, sizeof(from)),
+			 cli_lever_text(lever, (uint64_t)action->to.number, to, sizeof(to)));
+		return buf;
+	}
 	snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
 		 cli_object_text(snap, action, object, sizeof(object)),
 		 cli_value_text(snap, plan, &action->from, from, sizeof(from)),
@@ -301,6 +327,11 @@ char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *settin
 		snprintf(buf, size, "%lld", (long long)setting->number);
 		return buf;
 	}
+	if (cl_change_entitles(kind))
+		return cli_lever_text(kind == CL_CHANGE_CAP      ? CL_LEVER_CAP
+				      : kind == CL_CHANGE_WEIGHT ? CL_LEVER_WEIGHT
+								 : CL_LEVER_BUDGET,
+				      (uint64_t)setting->number, buf, size);
 	if (kind == CL_CHANGE_VCPU)
 		return cli_pcpus_text(&setting->cpus, buf, size);
 	cli_cpus_text(&setting->cpus, cpus, sizeof(cpus));
@@ -337,6 +368,15 @@ char *cli_change_text(const struct cl_change *change, char *buf, size_t size)
 	case CL_CHANGE_NIC:
 		snprintf(buf, size, "NAPI of %s", cl_escape(change->path, path, sizeof(path)));
 		break;
+	case CL_CHANGE_CAP:
+		snprintf(buf, size, "cap of domain %u", change->domid);
+		break;
+	case CL_CHANGE_WEIGHT:
+		snprintf(buf, size, "weight of domain %u", change->domid);
+		break;
+	case CL_CHANGE_BUDGET:
+		snprintf(buf, size, "budget of domain %u", change->domid);
+		break;
 	}
 	return buf;
 }
@@ -368,6 +408,14 @@ static const char *why_not(const struct cl_snapshot *snap, enum cl_action_kind k
 		break;
 	case CL_ACTION_NAPI_THREAD:
 		can = CL_CAN_NAPI_THREAD;
+		break;
+	case CL_ACTION_CAP_SET:
+	case CL_ACTION_WEIGHT_SET:
+	case CL_ACTION_BUDGET_SET:
+	case CL_ACTION_CAP_RELEASE:
+	case CL_ACTION_WEIGHT_RELEASE:
+	case CL_ACTION_BUDGET_RELEASE:
+		can = CL_CAN_ENTITLEMENT;
 		break;
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:

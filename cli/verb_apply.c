@@ -147,8 +147,10 @@ static int apply_all(struct outcomes *out, struct cl_engine *engine, struct cl_t
 	}
 }
 
-static enum cli_exit run(const struct cli_call *call)
+static enum cli_exit run(const struct cli_call *asked)
 {
+	struct cli_call once = *asked;
+	const struct cli_call *call = &once;
 	struct cl_engine *engine = NULL;
 	struct cl_tick tick = { 0 };
 	struct cl_error err;
@@ -156,6 +158,10 @@ static enum cli_exit run(const struct cli_call *call)
 	if (call->v.for_ns > 0 && cl_host_simulated(call->v.host))
 		return cli_usage(call, "--for makes no sense on a simulated host: it is gone with "
 				       "this command");
+	/* A debt is taken back, and then the guest has its own again: nobody would be there. */
+	if (once.v.params.charge != CL_CHARGE_OFF)
+		cli_say(call, "guests are not charged by what is done once: `closer run` does it");
+	once.v.params.charge = CL_CHARGE_OFF;
 	if (cli_open(call, true, NULL, &engine, &err) < 0)
 		return cli_error(call, &err);
 	struct outcomes out = { .call = call,

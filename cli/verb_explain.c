@@ -201,6 +201,24 @@ static void print_dom0(const struct explain *x)
 	}
 }
 
+/* What it is charged, where it is. */
+static void print_charge(const struct explain *x, const struct cl_charge_books *c)
+{
+	char charged[32], repaid[32], owed[32], is[32], why[CL_WHY_MAX];
+
+	if (x->tid != 0 || c->entitled_ns == 0) /* nobody is charged */
+		return;
+	printf("  charged %s, repaid %s, owes %s; out of its %s",
+	       cl_time_text(c->charged_ns, charged, sizeof(charged)),
+	       cl_time_text(c->repaid_ns, repaid, sizeof(repaid)),
+	       cl_time_text(c->ledger.owed_ns, owed, sizeof(owed)), cl_lever_name(c->lever));
+	if (c->lever != CL_LEVER_COUNT)
+		printf(" of %s", cli_lever_text(c->lever, c->contract, is, sizeof(is)));
+	if (c->why.code != CL_REASON_NONE)
+		printf(": %s", cl_why_text(&c->why, why, sizeof(why)));
+	printf("\n");
+}
+
 static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 {
 	const struct cl_guest *g = &x->snap->guests[guest.v];
@@ -214,6 +232,7 @@ static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 	       g->described ? "" : ", not described by its monitor");
 	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++)
 		print_vcpu(x, g->vcpu_first + i);
+	print_charge(x, &x->plan->guest_books[guest.v].charge);
 }
 
 static uint32_t print_works(const struct explain *x)

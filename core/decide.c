@@ -132,6 +132,7 @@ void cl_decide(const struct cl_snapshot *prev, const struct cl_snapshot *now,
 	account(&tick);
 	carry(&tick);
 	pins(&tick);
+	charge(&tick);
 	place(&tick);
 	sort_actions(ret_plan->actions, ret_plan->n.actions);
 }

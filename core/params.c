@@ -115,6 +115,7 @@ static const struct suffix *suffixes_of(enum cl_unit unit)
 		return suffixes_ppm;
 	case CL_UNIT_COUNT:
 	case CL_UNIT_BOOL:
+	case CL_UNIT_CHARGE:
 		break;
 	}
 	return suffixes_plain;
@@ -161,6 +162,23 @@ static int parse_value(const char *text, const struct suffix *suffix, uint64_t *
 	return 0;
 }
 
+static const char *const charges[] = {
+#define X(id, name) name,
+	CL_CHARGES(X)
+#undef X
+};
+
+static bool parse_charge(const char *text, uint64_t *ret_value)
+{
+	for (size_t i = 0; i < sizeof(charges) / sizeof(charges[0]); i++) {
+		if (same_name(charges[i], text)) {
+			*ret_value = i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool parse_bool(const char *text, uint64_t *ret_value)
 {
 	static const char *const yes[] = { "1", "yes", "on", "true" };
@@ -194,6 +212,8 @@ int cl_param_set(struct cl_params *params, const char *name, const char *value)
 		return -ENOENT;
 	if (info->unit == CL_UNIT_BOOL)
 		r = parse_bool(value, &number) ? 0 : -EINVAL;
+	else if (info->unit == CL_UNIT_CHARGE)
+		r = parse_charge(value, &number) ? 0 : -EINVAL;
 	else
 		r = parse_value(value, suffixes_of(info->unit), &number);
 	if (r < 0)
@@ -248,6 +268,8 @@ bool cl_param_get(const struct cl_params *params, const char *name, char *buf, s
 
 	if (best)
 		memcpy(text + len, best->text, strlen(best->text) + 1);
+	if (info->unit == CL_UNIT_CHARGE && value < sizeof(charges) / sizeof(charges[0]))
+		memcpy(text, charges[value], strlen(charges[value]) + 1);
 	size_t room = strlen(text) < size ? strlen(text) : size - 1;
 
 	memcpy(buf, text, room);

@@ -221,8 +221,7 @@ static void release_vcpu(struct tick *tick, uint32_t i)
 	a->why.code = CL_REASON_TAKEN_OVER;
 }
 
-/* The physical CPUs that its domain runs on at all; NULL: not known. */
-static const struct cl_cpuset *pool_of(const struct cl_snapshot *now, const struct cl_guest *guest)
+const struct cl_cpuset *pool_of(const struct cl_snapshot *now, const struct cl_guest *guest)
 {
 	struct cl_mask_ix pcpus =
 		guest->pool == CL_NONE ? now->pool : (struct cl_mask_ix){ CL_NONE };

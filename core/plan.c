@@ -31,6 +31,30 @@ static const char *const reason_texts[] = {
 #undef X
 };
 
+static const char *const lever_names[] = {
+#define X(id, name) [CL_LEVER_##id] = name,
+	CL_LEVERS(X)
+#undef X
+		[CL_LEVER_COUNT] = "none",
+};
+
+const char *cl_lever_name(enum cl_lever lever)
+{
+	assert(lever <= CL_LEVER_COUNT);
+	return lever_names[lever];
+}
+
+enum cl_lever cl_action_kind_lever(enum cl_action_kind kind)
+{
+	if (kind == CL_ACTION_CAP_SET || kind == CL_ACTION_CAP_RELEASE)
+		return CL_LEVER_CAP;
+	if (kind == CL_ACTION_WEIGHT_SET || kind == CL_ACTION_WEIGHT_RELEASE)
+		return CL_LEVER_WEIGHT;
+	if (kind == CL_ACTION_BUDGET_SET || kind == CL_ACTION_BUDGET_RELEASE)
+		return CL_LEVER_BUDGET;
+	return CL_LEVER_COUNT;
+}
+
 const char *cl_action_kind_name(enum cl_action_kind kind)
 {
 	assert(kind < CL_ACTION_KIND_COUNT);
@@ -46,7 +70,9 @@ enum cl_phase cl_action_kind_phase(enum cl_action_kind kind)
 bool cl_action_kind_releases(enum cl_action_kind kind)
 {
 	return kind == CL_ACTION_THREAD_RELEASE || kind == CL_ACTION_IRQ_RELEASE ||
-	       kind == CL_ACTION_CPU_RELEASE || kind == CL_ACTION_VCPU_RELEASE;
+	       kind == CL_ACTION_CPU_RELEASE || kind == CL_ACTION_VCPU_RELEASE ||
+	       kind == CL_ACTION_CAP_RELEASE || kind == CL_ACTION_WEIGHT_RELEASE ||
+	       kind == CL_ACTION_BUDGET_RELEASE;
 }
 
 const char *cl_reason_name(enum cl_reason reason)
@@ -66,7 +92,7 @@ const char *cl_reason_text(enum cl_reason reason)
 static uint32_t action_cap(const struct cl_limits *cap)
 {
 	return cap->works + 2 * cap->vcpus + cap->irqs + cap->groups + cap->cpus + cap->nics +
-	       4 * cap->guests + 2;
+	       10 * cap->guests + 2;
 }
 
 /* What snapshots hold, two masks a CPU, two sets a guest, one a vCPU. */
@@ -87,6 +113,7 @@ size_t cl_plan_bytes(const struct cl_limits *cap)
 	       aligned(cap->works * sizeof(struct cl_verdict)) +
 	       aligned(cap->works * sizeof(struct cl_work_books)) +
 	       aligned(cap->guests * sizeof(struct cl_guest_books)) +
+	       aligned(cap->guests * sizeof(struct cl_write_off)) +
 	       aligned(mask_table_slots(mask_cap(cap)) * sizeof(uint32_t));
 }
 
@@ -99,7 +126,8 @@ void cl_plan_init(struct cl_plan *ret_plan, const struct cl_limits *cap, void *m
 	ret_plan->cap = (struct cl_plan_limits){ .actions = action_cap(cap),
 						 .masks = mask_cap(cap),
 						 .verdicts = cap->works,
-						 .guests = cap->guests };
+						 .guests = cap->guests,
+						 .write_offs = cap->guests };
 	ret_plan->actions = (struct cl_action *)(void *)at;
 	at += aligned(ret_plan->cap.actions * sizeof(struct cl_action));
 	ret_plan->masks = (struct cl_mask *)(void *)at;
@@ -110,6 +138,8 @@ void cl_plan_init(struct cl_plan *ret_plan, const struct cl_limits *cap, void *m
 	at += aligned(cap->works * sizeof(struct cl_work_books));
 	ret_plan->guest_books = (struct cl_guest_books *)(void *)at;
 	at += aligned(cap->guests * sizeof(struct cl_guest_books));
+	ret_plan->write_offs = (struct cl_write_off *)(void *)at;
+	at += aligned(cap->guests * sizeof(struct cl_write_off));
 	ret_plan->mask_slots = (uint32_t *)(void *)at;
 	ret_plan->mask_slot_count = mask_table_slots(ret_plan->cap.masks);
 	cl_plan_reset(ret_plan);

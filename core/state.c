@@ -20,7 +20,9 @@ size_t cl_state_bytes(const struct cl_limits *cap)
 		    aligned(cap->vcpus * sizeof(struct cl_state_vcpu)) +
 		    aligned(cap->works * sizeof(struct cl_state_work)) +
 		    aligned(cap->irqs * sizeof(struct cl_state_irq))) +
-	       aligned(cap->cpus * sizeof(struct cl_state_cpu));
+	       aligned(cap->cpus * sizeof(struct cl_state_cpu)) +
+	       aligned(cap->guests * sizeof(struct cl_state_ledger)) +
+	       aligned(4 * (size_t)cap->guests * sizeof(uint64_t));
 }
 
 void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void *memory)
@@ -42,7 +44,9 @@ void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void
 	PLACE(irqs, cl_state_irq, irqs)
 	PLACE(irqs_next, cl_state_irq, irqs)
 	PLACE(cpus, cl_state_cpu, cpus)
+	PLACE(ledgers, cl_state_ledger, guests)
 #undef PLACE
+	ret_state->scratch = (uint64_t *)(void *)at;
 }
 
 bool uuid_is_nobody(const struct cl_uuid *uuid)
@@ -104,6 +108,81 @@ struct cl_state_irq *state_find_irq(struct cl_state *state, uint32_t number)
 		if (state->irqs[i].number == number)
 			return &state->irqs[i];
 	return NULL;
+}
+
+/* The first entry that is not before the key. */
+static uint32_t ledger_lower_bound(const struct cl_state *state, const struct cl_uuid *guest)
+{
+	uint32_t low = 0, high = state->ledger_count;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (cl_uuid_compare(&state->ledgers[mid].id, guest) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+struct cl_state_ledger *state_find_ledger(struct cl_state *state, const struct cl_uuid *guest)
+{
+	uint32_t i = ledger_lower_bound(state, guest);
+
+	return i < state->ledger_count && cl_uuid_compare(&state->ledgers[i].id, guest) == 0
+		       ? &state->ledgers[i]
+		       : NULL;
+}
+
+struct cl_state_ledger *state_add_ledger(struct cl_state *state, const struct cl_uuid *guest)
+{
+	uint32_t i = ledger_lower_bound(state, guest);
+	struct cl_state_ledger *l = &state->ledgers[i];
+
+	assert(state->ledger_count < state->cap.guests);
+	memmove(l + 1, l, (state->ledger_count - i) * sizeof(*l));
+	state->ledger_count++;
+	memset(l, 0, sizeof(*l));
+	l->id = *guest;
+	l->domid = CL_NONE;
+	for (uint32_t k = 0; k < CL_LEVER_COUNT; k++)
+		l->contract[k] = l->set[k] = CL_UNKNOWN;
+	return l;
+}
+
+static struct cl_state_ledger *need_ledger(struct cl_state *state, const struct cl_uuid *guest)
+{
+	struct cl_state_ledger *l = state_find_ledger(state, guest);
+
+	if (l || state->ledger_count == state->cap.guests)
+		return l;
+	return state_add_ledger(state, guest);
+}
+
+bool cl_state_own_lever(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
+			enum cl_lever lever, uint64_t contract, uint64_t set)
+{
+	struct cl_state_ledger *l = lever < CL_LEVER_COUNT ? need_ledger(state, guest) : NULL;
+
+	if (!l)
+		return false;
+	l->domid = domid;
+	l->contract[lever] = contract;
+	l->set[lever] = set;
+	return true;
+}
+
+bool cl_state_own_ledger(struct cl_state *state, const struct cl_uuid *guest,
+			 const struct cl_ledger *ledger, uint64_t seen_ns)
+{
+	struct cl_state_ledger *l = cl_ledger_sound(ledger) ? need_ledger(state, guest) : NULL;
+
+	if (!l)
+		return false;
+	l->ledger = *ledger;
+	l->seen_ns = seen_ns;
+	return true;
 }
 
 bool cl_state_own_thread(struct cl_state *state, const struct cl_uuid *guest, struct cl_tid thread,
@@ -355,6 +434,21 @@ static void keep_outcome(struct cl_state *state, const struct cl_params *params,
 		vcpu->foreign = 1; /* changed just then: he has the last word */
 }
 
+static void lever_outcome(struct cl_state *state, const struct cl_params *params,
+			  const struct cl_action *action, int code, uint64_t now_ns)
+{
+	struct cl_state_ledger *l =
+		action->object.guest.v < state->n.guests
+			? state_find_ledger(state, &state->guests[action->object.guest.v].id)
+			: NULL;
+
+	if (!l)
+		return;
+	back_off(&l->levers, params, code, now_ns);
+	if (code == 0)
+		l->set[cl_action_kind_lever(action->kind)] = (uint64_t)action->to.number;
+}
+
 static void irq_outcome(struct cl_state *state, const struct cl_params *params,
 			const struct cl_plan *plan, const struct cl_action *action, int code,
 			uint64_t now_ns)
@@ -413,10 +507,18 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
 		if (action->object.guest.v < state->n.guests)
 			back_off(&state->guests[action->object.guest.v].nics, params, code, now_ns);
 		break;
+	case CL_ACTION_CAP_SET:
+	case CL_ACTION_WEIGHT_SET:
+	case CL_ACTION_BUDGET_SET:
+		lever_outcome(state, params, action, code, now_ns);
+		break;
 	case CL_ACTION_THREAD_RELEASE:
 	case CL_ACTION_IRQ_RELEASE:
 	case CL_ACTION_CPU_RELEASE:
 	case CL_ACTION_VCPU_RELEASE:
+	case CL_ACTION_CAP_RELEASE:
+	case CL_ACTION_WEIGHT_RELEASE:
+	case CL_ACTION_BUDGET_RELEASE:
 	case CL_ACTION_KIND_COUNT:
 		break;
 	}

@@ -11,6 +11,9 @@ int state_work_compare(const struct cl_uuid *guest_a, struct cl_tid a,
 		       const struct cl_uuid *guest_b, struct cl_tid b);
 struct cl_state_work *state_find_work(struct cl_state *state, const struct cl_uuid *guest,
 				      struct cl_tid thread);
+/* NULL: it has none. add: one without debt or contract; there is room. */
+struct cl_state_ledger *state_find_ledger(struct cl_state *state, const struct cl_uuid *guest);
+struct cl_state_ledger *state_add_ledger(struct cl_state *state, const struct cl_uuid *guest);
 struct cl_state_irq *state_find_irq(struct cl_state *state, uint32_t number);
 
 #endif

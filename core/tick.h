@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tick: what the parts of one decision share. account -> carry (state) -> pins -> target -> place,
- * in that order.
+ * tick: what the parts of one decision share. account -> carry (state) -> pins -> charge -> target
+ * -> place, in that order.
  */
 #ifndef CLOSER_CORE_TICK_H
 #define CLOSER_CORE_TICK_H
@@ -48,6 +48,14 @@ void carry(struct tick *tick);
 
 /* pins.c: domains' vCPUs on physical CPUs. */
 void pins(struct tick *tick);
+/* The physical CPUs that a guest's domain runs on at all; NULL: not known. */
+const struct cl_cpuset *pool_of(const struct cl_snapshot *now, const struct cl_guest *guest);
+
+/* charge.c: what the host spent for guests, taken out of what they paid for. After carry. */
+void charge(struct tick *tick);
+/* share.c: entitled_ns of those whose lever is their weight. Needs charged_ns; uses two of the
+ * state's scratch arrays. */
+void entitle_by_weight(struct tick *tick);
 
 /* target.c */
 void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_view *ret_view);

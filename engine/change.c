@@ -49,6 +49,12 @@ static bool is_switch(const struct cl_change *c)
 	return c->from.number >= 0 && c->from.number <= 1 && c->to.number >= 0 && c->to.number <= 1;
 }
 
+/* A cap of 0 is none; closer leaves and sets one only where there is one. */
+static bool number_sound(const struct cl_change *c)
+{
+	return c->domid > 0 && c->domid <= DOMID_MAX && c->from.number > 0 && c->to.number > 0;
+}
+
 bool cl_change_sound(const struct cl_change *c)
 {
 	switch (c->kind) {
@@ -71,6 +77,10 @@ bool cl_change_sound(const struct cl_change *c)
 		       !cl_cpuset_empty(&c->from.cpus) && !cl_cpuset_empty(&c->to.cpus);
 	case CL_CHANGE_NIC:
 		return device_sound(c->path) && is_switch(c);
+	case CL_CHANGE_CAP:
+	case CL_CHANGE_WEIGHT:
+	case CL_CHANGE_BUDGET:
+		return number_sound(c);
 	}
 	return false;
 }
@@ -97,6 +107,12 @@ int cl_change_compare(const struct cl_change *a, const struct cl_change *b)
 			return a->domid < b->domid ? -1 : 1;
 		if (a->vcpu != b->vcpu)
 			return a->vcpu < b->vcpu ? -1 : 1;
+		return cl_uuid_compare(&a->domain, &b->domain);
+	case CL_CHANGE_CAP:
+	case CL_CHANGE_WEIGHT:
+	case CL_CHANGE_BUDGET:
+		if (a->domid != b->domid)
+			return a->domid < b->domid ? -1 : 1;
 		return cl_uuid_compare(&a->domain, &b->domain);
 	}
 	return 0;

@@ -51,6 +51,20 @@ static bool is_privileged(const struct cl_change *c)
 	return c->domid == 0 && cl_uuid_compare(&c->domain, &none) == 0;
 }
 
+/* Its cap, weight or budget as it is; -1: not known. */
+static int64_t number_now(const struct cl_snapshot *now, const struct cl_change *c)
+{
+	for (uint32_t g = 0; g < now->n.guests; g++) {
+		const struct cl_guest *guest = &now->guests[g];
+
+		if (guest->domid == c->domid && cl_uuid_compare(&guest->id, &c->domain) == 0)
+			return (int64_t)(c->kind == CL_CHANGE_CAP      ? guest->cap
+					 : c->kind == CL_CHANGE_WEIGHT ? guest->weight
+								       : guest->budget_ns);
+	}
+	return -1;
+}
+
 /*
  * What core is to remember of an object that the journal has as ours. False: of such a one nothing.
  * A vCPU that is as it was found is none of ours yet: closer ended before it came to that one.
@@ -87,6 +101,18 @@ static bool edit_of(const struct cl_snapshot *now, const struct cl_change *c,
 	case CL_CHANGE_FENCE:
 		edit->edit = CL_EDIT_OWN_FENCE;
 		return true;
+	case CL_CHANGE_CAP:
+	case CL_CHANGE_WEIGHT:
+	case CL_CHANGE_BUDGET:
+		edit->edit = CL_EDIT_OWN_LEVER;
+		edit->guest = c->domain;
+		edit->domid = c->domid;
+		edit->number = c->kind == CL_CHANGE_CAP      ? CL_LEVER_CAP
+			       : c->kind == CL_CHANGE_WEIGHT ? CL_LEVER_WEIGHT
+							     : CL_LEVER_BUDGET;
+		edit->contract = (uint64_t)c->from.number;
+		edit->mask_hash = (uint64_t)c->to.number;
+		return number_now(now, c) != c->from.number;
 	case CL_CHANGE_GROUP:
 	case CL_CHANGE_NIC:
 		break;

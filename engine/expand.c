@@ -75,6 +75,34 @@ static bool device_of(const struct cl_snapshot *now, const struct cl_action *act
 	return true;
 }
 
+/* A domain, by its number and its uuid. */
+static bool domain_of(const struct cl_snapshot *now, const struct cl_action *action,
+		      struct cl_change *c)
+{
+	static const enum cl_change_kind kinds[] = { [CL_LEVER_CAP] = CL_CHANGE_CAP,
+						     [CL_LEVER_WEIGHT] = CL_CHANGE_WEIGHT,
+						     [CL_LEVER_BUDGET] = CL_CHANGE_BUDGET };
+
+	c->kind = kinds[cl_action_kind_lever(action->kind)];
+	if (action->object.guest.v >= now->n.guests)
+		return false;
+	c->domain = now->guests[action->object.guest.v].id;
+	c->domid = now->guests[action->object.guest.v].domid;
+	return true;
+}
+
+static enum cl_expanded entitlement_of(const struct cl_snapshot *now,
+				       const struct cl_action *action, struct cl_change *c)
+{
+	if (!domain_of(now, action, c))
+		return CL_EXPANDED_BAD;
+	if (cl_action_kind_releases(action->kind))
+		return CL_EXPANDED_DROP;
+	return number_of(&action->from, &c->from) && number_of(&action->to, &c->to)
+		       ? CL_EXPANDED_CHANGE
+		       : CL_EXPANDED_BAD;
+}
+
 static bool cpus_of(const struct cl_plan *plan, const struct cl_value *value,
 		    struct cl_setting *ret)
 {
@@ -138,6 +166,13 @@ enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *
 		fine = fine && cpus_of(plan, &action->from, &c->from) &&
 		       cpus_of(plan, &action->to, &c->to);
 		break;
+	case CL_ACTION_CAP_SET:
+	case CL_ACTION_WEIGHT_SET:
+	case CL_ACTION_BUDGET_SET:
+	case CL_ACTION_CAP_RELEASE:
+	case CL_ACTION_WEIGHT_RELEASE:
+	case CL_ACTION_BUDGET_RELEASE:
+		return entitlement_of(now, action, c);
 	case CL_ACTION_NAPI_THREAD:
 		fine = device_of(now, action, c) && number_of(&action->from, &c->from) &&
 		       number_of(&action->to, &c->to);

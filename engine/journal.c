@@ -73,8 +73,10 @@ static bool parse_change_words(char *p, struct record *r, uint64_t *ret_id)
 		return false;
 	if (!next_is(&p, "why") || !next_word(&p, &why) || *p)
 		return false;
-	r->note.inherited = c->kind == CL_CHANGE_THREAD &&
-			    strcmp(why, cl_reason_name(CL_REASON_INHERITED)) == 0;
+	r->note.inherited =
+		(c->kind == CL_CHANGE_THREAD &&
+		 strcmp(why, cl_reason_name(CL_REASON_INHERITED)) == 0) ||
+		(cl_change_entitles(c->kind) && strcmp(why, cl_reason_name(CL_REASON_REBORN)) == 0);
 	r->note.fenced =
 		c->kind == CL_CHANGE_THREAD && strcmp(why, cl_reason_name(CL_REASON_FENCE)) == 0;
 	return cl_change_sound(c);

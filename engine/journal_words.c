@@ -135,18 +135,56 @@ static bool next_fence(char **p, struct cl_setting *ret)
 	return next_switch(p, ret) && next_cpus(p, &ret->cpus);
 }
 
-static bool next_vcpu(char **p, struct cl_change *c)
+/* "number <n>", of a cap, weight or budget. */
+static bool next_amount(char **p, struct cl_setting *ret)
 {
-	uint64_t vcpu, domid;
+	uint64_t number;
+
+	ret->present = true;
+	if (!next_is(p, "number") || !next_number(p, INT64_MAX, &number))
+		return false;
+	ret->number = (int64_t)number;
+	return true;
+}
+
+/* "domain <n> uuid <uuid>" */
+static bool next_domain(char **p, struct cl_change *c)
+{
+	uint64_t domid;
 	char *uuid;
 
-	c->kind = CL_CHANGE_VCPU;
-	if (!next_number(p, CL_CPUS_MAX - 1, &vcpu) || !next_is(p, "domain") ||
-	    !next_number(p, INT32_MAX, &domid) || !next_is(p, "uuid") || !next_word(p, &uuid))
+	if (!next_is(p, "domain") || !next_number(p, INT32_MAX, &domid) || !next_is(p, "uuid") ||
+	    !next_word(p, &uuid))
 		return false;
-	c->vcpu = (uint32_t)vcpu;
 	c->domid = (uint32_t)domid;
 	return cl_uuid_parse(uuid, &c->domain);
+}
+
+static bool next_vcpu(char **p, struct cl_change *c)
+{
+	uint64_t vcpu;
+
+	c->kind = CL_CHANGE_VCPU;
+	if (!next_number(p, CL_CPUS_MAX - 1, &vcpu))
+		return false;
+	c->vcpu = (uint32_t)vcpu;
+	return next_domain(p, c);
+}
+
+/* What a domain is entitled to. False: it is something else. */
+static bool is_entitlement(const char *kind, enum cl_change_kind *ret)
+{
+	static const char *const names[] = { "cap", "weight", "budget" };
+	static const enum cl_change_kind kinds[] = { CL_CHANGE_CAP, CL_CHANGE_WEIGHT,
+						     CL_CHANGE_BUDGET };
+
+	for (size_t i = 0; i < CL_COUNT(names); i++) {
+		if (strcmp(kind, names[i]) == 0) {
+			*ret = kinds[i];
+			return true;
+		}
+	}
+	return false;
 }
 
 bool next_object(char **p, struct cl_change *c)
@@ -173,6 +211,8 @@ bool next_object(char **p, struct cl_change *c)
 	}
 	if (strcmp(kind, "vcpu") == 0)
 		return next_vcpu(p, c);
+	if (is_entitlement(kind, &c->kind))
+		return next_domain(p, c);
 	if (strcmp(kind, "fence") == 0)
 		c->kind = CL_CHANGE_FENCE;
 	else if (strcmp(kind, "nic") == 0)
@@ -190,6 +230,8 @@ bool next_setting(char **p, enum cl_change_kind kind, struct cl_setting *ret)
 		[CL_CHANGE_THREAD] = next_place,    [CL_CHANGE_IRQ] = next_plain_cpus,
 		[CL_CHANGE_GROUP] = next_container, [CL_CHANGE_FENCE] = next_fence,
 		[CL_CHANGE_VCPU] = next_plain_cpus, [CL_CHANGE_NIC] = next_switch,
+		[CL_CHANGE_CAP] = next_amount,      [CL_CHANGE_WEIGHT] = next_amount,
+		[CL_CHANGE_BUDGET] = next_amount,
 	};
 
 	return values[kind](p, ret);

@@ -102,9 +102,9 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 		add(t, s->number ? "unpassed" : "absent");
 		return;
 	}
-	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC)
+	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC || cl_change_entitles(kind))
 		add(t, "number %lld", (long long)s->number);
-	if (kind == CL_CHANGE_NIC)
+	if (kind == CL_CHANGE_NIC || cl_change_entitles(kind))
 		return;
 	if (kind == CL_CHANGE_FENCE)
 		add(t, " ");
@@ -122,6 +122,7 @@ static void add_object(struct text *t, const struct cl_change *c)
 {
 	char uuid[CL_UUID_TEXT];
 
+	cl_uuid_format(&c->domain, uuid);
 	switch (c->kind) {
 	case CL_CHANGE_THREAD:
 		add(t, "thread %d start %llu", c->thread.tid, (unsigned long long)c->thread.start);
@@ -138,12 +139,20 @@ static void add_object(struct text *t, const struct cl_change *c)
 		add_text(t, c->path);
 		break;
 	case CL_CHANGE_VCPU:
-		cl_uuid_format(&c->domain, uuid);
 		add(t, "vcpu %u domain %u uuid %s", c->vcpu, c->domid, uuid);
 		break;
 	case CL_CHANGE_NIC:
 		add(t, "nic ");
 		add_text(t, c->path);
+		break;
+	case CL_CHANGE_CAP:
+	case CL_CHANGE_WEIGHT:
+	case CL_CHANGE_BUDGET:
+		add(t, "%s domain %u uuid %s",
+		    c->kind == CL_CHANGE_CAP      ? "cap"
+		    : c->kind == CL_CHANGE_WEIGHT ? "weight"
+						  : "budget",
+		    c->domid, uuid);
 		break;
 	}
 }
@@ -292,6 +301,12 @@ static bool later_same(const struct cl_journal *j, const struct cl_journal_entry
 	return false;
 }
 
+/* What the reader takes for an inheritance. */
+static enum cl_reason inheritance(enum cl_change_kind kind)
+{
+	return cl_change_entitles(kind) ? CL_REASON_REBORN : CL_REASON_INHERITED;
+}
+
 /* One object: its first `from`, and each value that it was ever given once. */
 static void compact_entry(struct text *t, struct cl_journal_writer *w, const struct cl_journal *j,
 			  const struct cl_journal_entry *e)
@@ -324,7 +339,7 @@ static void compact_entry(struct text *t, struct cl_journal_writer *w, const str
 		first = false;
 		add_plan(t, w->next_plan++, ticks);
 		add_change(t, ++w->next_id, &c,
-			   cl_reason_name(j->notes[i].inherited ? CL_REASON_INHERITED
+			   cl_reason_name(j->notes[i].inherited ? inheritance(c.kind)
 					  : j->notes[i].fenced  ? CL_REASON_FENCE
 								: CL_REASON_NONE));
 	}

@@ -185,6 +185,11 @@ static void left(struct cl_undo *u, uint32_t at, const struct cl_setting *is)
 	if (carry_out(u, at, is) || o->status == CL_UNDO_LEFT)
 		return;
 	o->status = CL_UNDO_LEFT;
+	if (cl_change_entitles(u->journal->entries[at].change.kind)) {
+		cl_undo_note(o, "somebody else has set it to %lld: left alone",
+			     (long long)is->number);
+		return;
+	}
 	cl_cpuset_format(&is->cpus, now, sizeof(now));
 	cl_undo_note(o, "somebody else has set it to CPUs %s%s%s: left alone", now,
 		     is->has_path ? " in " : "", is->has_path ? is->path : "");

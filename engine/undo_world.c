@@ -50,7 +50,7 @@ static int world_read(void *ctx, const struct cl_change *change, struct cl_setti
 {
 	struct cl_undo_linux *u = ctx;
 
-	if (change->kind == CL_CHANGE_VCPU) {
+	if (change->kind == CL_CHANGE_VCPU || cl_change_entitles(change->kind)) {
 		int r = need_hypervisor(u, reterr);
 
 		return r < 0 ? r : u->vcpus->read(u->hyper, change, ret, reterr);
@@ -62,7 +62,7 @@ static int world_apply(void *ctx, const struct cl_change *change, struct cl_erro
 {
 	struct cl_undo_linux *u = ctx;
 
-	if (change->kind == CL_CHANGE_VCPU) {
+	if (change->kind == CL_CHANGE_VCPU || cl_change_entitles(change->kind)) {
 		int r = need_hypervisor(u, reterr);
 
 		return r < 0 ? r : u->vcpus->apply(u->hyper, change, reterr);

@@ -76,22 +76,12 @@
 	{                                                                                          \
 		0                                                                                  \
 	}
-#define INIT_group_ref                                                                             \
-	{                                                                                          \
-		0                                                                                  \
-	}
-#define INIT_backoff                                                                               \
-	{                                                                                          \
-		0                                                                                  \
-	}
-#define INIT_value                                                                                 \
-	{                                                                                          \
-		0                                                                                  \
-	}
-#define INIT_object                                                                                \
-	{                                                                                          \
-		0                                                                                  \
-	}
+#define INIT_group_ref            INIT_why
+#define INIT_backoff              INIT_why
+#define INIT_value                INIT_why
+#define INIT_object               INIT_why
+#define INIT_ledger               INIT_why
+#define INIT_charge_books         INIT_why
 #define BY_POSITION(kind, member) INIT_##kind,
 #define BY_NAME(kind, member)     .member = INIT_##kind,
 #define COVERED(table, type)                                                                       \
@@ -106,6 +96,10 @@ STATE_ARRAYS(X)
 COVERED(why, struct cl_why)
 COVERED(group_ref, struct cl_group_ref)
 COVERED(backoff, struct cl_backoff)
+COVERED(ledger, struct cl_ledger)
+COVERED(state_ledgers, struct cl_state_ledger)
+COVERED(charge_books, struct cl_charge_books)
+COVERED(write_off, struct cl_write_off)
 COVERED(value, struct cl_value)
 COVERED(object, struct cl_object)
 COVERED(action, struct cl_action)
@@ -175,11 +169,13 @@ uint64_t cl_get_u64(struct cl_source *source)
 		put_varint(sink, (field)[i].at);
 #define PUT_chars(sink, field) put_chars(sink, field, sizeof(field));
 #define PUT_derived(sink, field)
-#define PUT_why(sink, field)       put_why(sink, &(field));
-#define PUT_group_ref(sink, field) put_group_ref(sink, &(field));
-#define PUT_backoff(sink, field)   put_backoff(sink, &(field));
-#define PUT_value(sink, field)     put_value(sink, &(field));
-#define PUT_object(sink, field)    put_object(sink, &(field));
+#define PUT_why(sink, field)          put_why(sink, &(field));
+#define PUT_group_ref(sink, field)    put_group_ref(sink, &(field));
+#define PUT_backoff(sink, field)      put_backoff(sink, &(field));
+#define PUT_value(sink, field)        put_value(sink, &(field));
+#define PUT_object(sink, field)       put_object(sink, &(field));
+#define PUT_ledger(sink, field)       put_ledger(sink, &(field));
+#define PUT_charge_books(sink, field) put_charge_books(sink, &(field));
 
 #define GET_u64(source, field)  field = get_u64(source);
 #define GET_u32(source, field)  field = get_u32(source);
@@ -213,6 +209,7 @@ uint64_t cl_get_u64(struct cl_source *source)
 #define GET_group_ref(source, field) get_group_ref(source, &(field));
 #define GET_backoff(source, field)   get_backoff(source, &(field));
 #define GET_object(source, field)    get_object(source, &(field));
+#define GET_ledger(source, field)    get_ledger(source, &(field));
 
 #define PUT_FIELD(type, member) PUT_##type(sink, e->member)
 #define GET_FIELD(type, member) GET_##type(source, e->member)
@@ -231,12 +228,18 @@ uint64_t cl_get_u64(struct cl_source *source)
 
 PUTTER(backoff, struct cl_backoff)
 GETTER(backoff, struct cl_backoff)
+PUTTER(ledger, struct cl_ledger)
+GETTER(ledger, struct cl_ledger)
 CL_ARRAYS(PUTTER)
 CL_ARRAYS(GETTER)
 #define X(member, type) PUTTER(state_##member, type) GETTER(state_##member, type)
 STATE_ARRAYS(X)
 #undef X
+PUTTER(state_ledgers, struct cl_state_ledger)
+GETTER(state_ledgers, struct cl_state_ledger)
 PUTTER(why, struct cl_why)
+PUTTER(charge_books, struct cl_charge_books)
+PUTTER(write_off, struct cl_write_off)
 PUTTER(group_ref, struct cl_group_ref)
 GETTER(group_ref, struct cl_group_ref)
 PUTTER(value, struct cl_value)
@@ -260,7 +263,7 @@ void cl_put_edit(struct cl_sink *sink, const struct cl_record_edit *edit)
 void cl_get_edit(struct cl_source *source, struct cl_record_edit *ret_edit)
 {
 	get_edit(source, ret_edit);
-	if (ret_edit->edit > CL_EDIT_OWN_FENCE)
+	if (ret_edit->edit > CL_EDIT_OWN_LEDGER)
 		fault(source, "an unknown kind of edit");
 }
 
@@ -433,6 +436,9 @@ void cl_put_state(struct cl_sink *sink, const struct cl_state *state)
 		put_state_##member(sink, &state->member[i]);
 	STATE_ARRAYS(X)
 #undef X
+	put_varint(sink, state->ledger_count);
+	for (uint32_t i = 0; i < state->ledger_count; i++)
+		put_state_ledgers(sink, &state->ledgers[i]);
 }
 
 /* As core/state.c has it: work of no known guest is last. */
@@ -456,6 +462,10 @@ static const char *state_fault(const struct cl_state *state)
 	for (uint32_t i = 1; i < state->n.guests; i++)
 		if (cl_uuid_compare(&state->guests[i - 1].id, &state->guests[i].id) >= 0)
 			return "the state's guests are out of order";
+	for (uint32_t i = 0; i < state->ledger_count; i++)
+		if (!cl_ledger_sound(&state->ledgers[i].ledger) ||
+		    (i && cl_uuid_compare(&state->ledgers[i - 1].id, &state->ledgers[i].id) >= 0))
+			return "the state's ledgers are out of order, or do not add up";
 	for (uint32_t i = 0; i < state->n.vcpus; i++) {
 		const struct cl_state_vcpu *v = &state->vcpus[i];
 		int order = i ? cl_uuid_compare(&v[-1].guest, &v->guest) : -1;
@@ -505,6 +515,9 @@ void cl_get_state(struct cl_source *source, struct cl_state *state)
 		get_state_##member(source, &state->member[i]);
 	STATE_ARRAYS(X)
 #undef X
+	state->ledger_count = get_count(source, state->cap.guests);
+	for (uint32_t i = 0; i < state->ledger_count && !source->fault; i++)
+		get_state_ledgers(source, &state->ledgers[i]);
 	const char *text = source->fault ? NULL : state_fault(state);
 
 	if (text)
@@ -531,6 +544,9 @@ void cl_put_plan(struct cl_sink *sink, const struct cl_plan *plan)
 		put_work_books(sink, &plan->work_books[i]);
 	for (uint32_t i = 0; i < plan->n.guests; i++)
 		put_guest_books(sink, &plan->guest_books[i]);
+	put_varint(sink, plan->n.write_offs);
+	for (uint32_t i = 0; i < plan->n.write_offs; i++)
+		put_write_off(sink, &plan->write_offs[i]);
 	put_books(sink, &plan->books);
 	put_why(sink, &plan->fence);
 }
@@ -556,8 +572,8 @@ uint64_t cl_record_schema(void)
 #define X(member, type) #member "{" FIELDS_state_##member(NAME) "}"
 	static const char state[] = STATE_ARRAYS(X);
 #undef X
-	static const char own[] =
-		FIELDS_object(NAME) FIELDS_group_ref(NAME) FIELDS_edit(NAME) FIELDS_outcome(NAME);
+	static const char own[] = FIELDS_object(NAME) FIELDS_group_ref(NAME) FIELDS_edit(NAME)
+		FIELDS_outcome(NAME) FIELDS_ledger(NAME) FIELDS_state_ledgers(NAME);
 #define X(member, unit, def, least, most, doc) #member ";"
 	static const char params[] = CL_PARAMS(X);
 #undef X

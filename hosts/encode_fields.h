@@ -80,6 +80,12 @@
 	F(u32, cpu) F(u64, residency) F(u64, load) F(u64, retry_ns) F(u32, refused) F(u32, newborn) \
 	F(u32, domid) F(u32, foreign) F(u64, pcpus_hash)
 #define FIELDS_state_cpus(F) F(backoff, pin) F(u64, pins_hash) F(u64, foreign)
+#define FIELDS_ledger(F) \
+	F(u64, charged_ns) F(u64, repaid_ns) F(u64, owed_ns) F(u64, written_off_ns)
+#define FIELDS_state_ledgers(F) \
+	F(uuid, id) \
+	F(ledger, ledger) F(u64, seen_ns) F(u64, domid) F(u64s, contract) F(u64s, set) \
+	F(backoff, levers)
 #define FIELDS_state_works(F) \
 	F(uuid, guest) \
 	F(tid, thread) \
@@ -105,10 +111,16 @@
 	F(object, object) F(value, from) F(value, to) F(why, why) F(bool, possible) F(bool, first)
 #define FIELDS_verdict(F)    F(why, placed) F(why, left) F(enum, follow) F(ix, target)
 #define FIELDS_work_books(F) F(u64, run_ns) F(u64, main_ns) F(u64, far_ns)
+#define FIELDS_charge_books(F) \
+	F(u64, charged_ns) \
+	F(u64, repaid_ns) F(u64, entitled_ns) F(ledger, ledger) F(enum, lever) F(u64, contract) \
+	F(why, why)
+#define FIELDS_write_off(F)  F(uuid, guest) F(ledger, ledger) F(u64, ns)
 #define FIELDS_guest_books(F) \
 	F(u64, guest_ns) \
 	F(u64, host_ns) \
-	F(u64s, kind_ns) F(u64, main_ns) F(u64, far_ns) F(u64, newborn_ns) F(bool, counted)
+	F(u64s, kind_ns) F(u64, main_ns) F(u64, far_ns) F(u64, newborn_ns) F(bool, counted) \
+	F(charge_books, charge)
 #define FIELDS_books(F) \
 	F(u64, span_ns) \
 	F(u64, busy_ns) \
@@ -116,11 +128,13 @@
 	F(u64, host_ns) \
 	F(u64, main_part_ns) \
 	F(u64, far_part_ns) F(u64, main_ns) F(u64, unattributed_ns) F(u64, overhead_ns) F(i64, gap_ns) \
-	F(bool, estimated) F(bool, main_measured)
+	F(bool, estimated) F(u64, charged_ns) F(u64, repaid_ns) F(u64, owed_ns) \
+	F(u64, written_off_ns) F(bool, main_measured)
 
 /* ---- the recording's own ---- */
 #define FIELDS_edit(F) \
-	F(u32, edit) F(uuid, guest) F(tid, thread) F(u32, number) F(u32, domid) F(u64, mask_hash)
+	F(u32, edit) F(uuid, guest) F(tid, thread) F(u32, number) F(u32, domid) F(u64, mask_hash) \
+	F(u64, contract) F(ledger, ledger)
 #define FIELDS_outcome(F) \
 	F(u32, index) F(u32, code) F(u64, now_ns) F(action, kind) F(object, object)
 

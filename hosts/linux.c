@@ -61,6 +61,9 @@ bool cl_linux_equal(enum cl_change_kind kind, const struct cl_setting *is,
 		return cl_cpuset_equal(&is->cpus, &wanted->cpus);
 	case CL_CHANGE_FENCE:
 	case CL_CHANGE_NIC:
+	case CL_CHANGE_CAP:
+	case CL_CHANGE_WEIGHT:
+	case CL_CHANGE_BUDGET:
 		return is->number == wanted->number;
 	}
 	return false;
@@ -529,6 +532,9 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 	case CL_CHANGE_FENCE:
 		return cl_linux_fence_apply(cgroup, change, reterr);
 	case CL_CHANGE_VCPU:
+	case CL_CHANGE_CAP:
+	case CL_CHANGE_WEIGHT:
+	case CL_CHANGE_BUDGET:
 		break;
 	}
 	return fail_kind(change, reterr);

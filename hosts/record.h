@@ -38,6 +38,8 @@ enum cl_edit {
 	CL_EDIT_OWN_CPU,
 	CL_EDIT_OWN_VCPU,
 	CL_EDIT_OWN_FENCE,
+	CL_EDIT_OWN_LEVER,  /* number: enum cl_lever; mask_hash: what closer set */
+	CL_EDIT_OWN_LEDGER, /* mask_hash: when it was last seen */
 };
 struct cl_record_edit {
 	uint32_t edit; /* enum cl_edit */
@@ -46,6 +48,8 @@ struct cl_record_edit {
 	uint32_t number; /* of the interrupt or vCPU */
 	uint32_t domid;
 	uint64_t mask_hash;
+	uint64_t contract;       /* OWN_LEVER */
+	struct cl_ledger ledger; /* OWN_LEDGER */
 };
 /* Tells it, live as in a replay; false: the state does not know the object, or is full. */
 bool cl_record_tell(struct cl_state *state, const struct cl_record_edit *edit);

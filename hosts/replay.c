@@ -68,6 +68,13 @@ static bool same_object(enum cl_action_kind kind, const struct cl_object *a,
 		return a->vcpu.v == b->vcpu.v;
 	case CL_ACTION_NAPI_THREAD:
 		return a->nic.v == b->nic.v;
+	case CL_ACTION_CAP_SET:
+	case CL_ACTION_WEIGHT_SET:
+	case CL_ACTION_BUDGET_SET:
+	case CL_ACTION_CAP_RELEASE:
+	case CL_ACTION_WEIGHT_RELEASE:
+	case CL_ACTION_BUDGET_RELEASE:
+		return a->guest.v == b->guest.v;
 	case CL_ACTION_KIND_COUNT:
 		break;
 	}
@@ -139,6 +146,13 @@ bool cl_record_tell(struct cl_state *state, const struct cl_record_edit *edit)
 					 edit->mask_hash);
 	case CL_EDIT_OWN_FENCE:
 		return cl_state_own_fence(state);
+	case CL_EDIT_OWN_LEVER:
+		return edit->number < CL_LEVER_COUNT &&
+		       cl_state_own_lever(state, &edit->guest, edit->domid,
+					  (enum cl_lever)edit->number, edit->contract,
+					  edit->mask_hash);
+	case CL_EDIT_OWN_LEDGER:
+		return cl_state_own_ledger(state, &edit->guest, &edit->ledger, edit->mask_hash);
 	}
 	return false;
 }

@@ -111,6 +111,17 @@ static json_t *device_of(const struct cl_snapshot *snap, struct cl_nic_ix nic)
 	return complete(o, 1);
 }
 
+static json_t *domain_of(const struct cl_snapshot *snap, const struct cl_action *action)
+{
+	struct cl_guest_ix guest = action->object.guest;
+	json_t *o = json_object();
+
+	SET(o, "domid",
+	    guest.v < snap->n.guests ? index_of(snap->guests[guest.v].domid) : json_null());
+	SET(o, "setting", json_string(cl_lever_name(cl_action_kind_lever(action->kind))));
+	return complete(o, 2);
+}
+
 static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action *action)
 {
 	json_t *o;
@@ -134,6 +145,13 @@ static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action 
 		return guest_vcpu_of(snap, action->object.vcpu);
 	case CL_ACTION_NAPI_THREAD:
 		return device_of(snap, action->object.nic);
+	case CL_ACTION_CAP_SET:
+	case CL_ACTION_WEIGHT_SET:
+	case CL_ACTION_BUDGET_SET:
+	case CL_ACTION_CAP_RELEASE:
+	case CL_ACTION_WEIGHT_RELEASE:
+	case CL_ACTION_BUDGET_RELEASE:
+		return domain_of(snap, action);
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:
 	case CL_ACTION_THREAD_RELEASE:
@@ -247,7 +265,61 @@ static json_t *totals_of(const struct cl_books *b)
 	SET(o, "overhead_share", share(b->overhead_ns, b->busy_ns));
 	SET(o, "estimated", json_boolean(b->estimated));
 	SET(o, "main_measured", json_boolean(b->main_measured));
-	return complete(o, 15);
+	SET(o, "charged_ns", number(b->charged_ns));
+	SET(o, "repaid_ns", number(b->repaid_ns));
+	SET(o, "owed_ns", number(b->owed_ns));
+	SET(o, "written_off_ns", number(b->written_off_ns));
+	return complete(o, 19);
+}
+
+static json_t *short_why(const struct cl_why *why)
+{
+	char text[CL_WHY_MAX];
+	json_t *o = json_object();
+
+	SET(o, "code", json_string(cl_reason_name(why->code)));
+	SET(o, "text", json_string(cl_why_text(why, text, sizeof(text))));
+	return complete(o, 2);
+}
+
+static json_t *ledger_of(const struct cl_ledger *ledger)
+{
+	json_t *o = json_object();
+
+	SET(o, "charged_ns", number(ledger->charged_ns));
+	SET(o, "repaid_ns", number(ledger->repaid_ns));
+	SET(o, "owed_ns", number(ledger->owed_ns));
+	SET(o, "written_off_ns", number(ledger->written_off_ns));
+	return complete(o, 4);
+}
+
+static json_t *charge_of(const struct cl_charge_books *b)
+{
+	json_t *o = json_object();
+
+	SET(o, "charged_ns", number(b->charged_ns));
+	SET(o, "repaid_ns", number(b->repaid_ns));
+	SET(o, "entitled_ns", number(b->entitled_ns));
+	SET(o, "ledger", ledger_of(&b->ledger));
+	SET(o, "setting", json_string(cl_lever_name(b->lever)));
+	SET(o, "contract", number(b->contract));
+	SET(o, "why", short_why(&b->why));
+	return complete(o, 7);
+}
+
+static json_t *write_offs_of(const struct cl_plan *plan)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < plan->n.write_offs; i++) {
+		json_t *o = json_object();
+
+		SET(o, "guest", uuid_of(&plan->write_offs[i].guest));
+		SET(o, "written_off_ns", number(plan->write_offs[i].ns));
+		SET(o, "ledger", ledger_of(&plan->write_offs[i].ledger));
+		json_array_append_new(list, complete(o, 3));
+	}
+	return complete(list, plan->n.write_offs);
 }
 
 static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan,
@@ -267,17 +339,8 @@ static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_pl
 	SET(o, "main_share", share(b->main_ns, b->host_ns));
 	SET(o, "far_share", share(b->far_ns, b->host_ns));
 	SET(o, "counted", json_boolean(b->counted));
-	return complete(o, 8);
-}
-
-static json_t *short_why(const struct cl_why *why)
-{
-	char text[CL_WHY_MAX];
-	json_t *o = json_object();
-
-	SET(o, "code", json_string(cl_reason_name(why->code)));
-	SET(o, "text", json_string(cl_why_text(why, text, sizeof(text))));
-	return complete(o, 2);
+	SET(o, "charge", charge_of(&b->charge));
+	return complete(o, 9);
 }
 
 static json_t *work_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan, uint32_t i)
@@ -320,7 +383,8 @@ json_t *cl_json_books(const char *host, const struct cl_snapshot *snap, const st
 	SET(o, "guests", complete(guests, plan->n.guests));
 	SET(o, "works", complete(works, plan->n.verdicts));
 	SET(o, "fence", short_why(&plan->fence));
-	return complete(o, 8);
+	SET(o, "write_offs", write_offs_of(plan));
+	return complete(o, 9);
 }
 
 /* ---- params and text ---- */

@@ -13,6 +13,7 @@ struct object { /* what a change is of */
 	struct sim_group *group;
 	struct sim_vcpu *vcpu;
 	struct sim_vif *vif;
+	struct sim_domain *domain; /* of a cap, weight or budget */
 };
 
 static struct sim_domain *dom0_of(const struct sim_view *view)
@@ -30,6 +31,25 @@ static struct sim_vcpu *find_vcpu(struct sim_world *world, const struct cl_chang
 			return &domain->vcpus[change->vcpu];
 	}
 	return NULL;
+}
+
+static struct sim_domain *find_domain(struct sim_world *world, const struct cl_change *change)
+{
+	for (uint32_t i = 0; i < world->domain_count; i++) {
+		struct sim_domain *domain = world->domains[i];
+
+		if (domain->alive && domain->id == change->domid &&
+		    cl_uuid_compare(&domain->uuid, &change->domain) == 0)
+			return domain;
+	}
+	return NULL;
+}
+
+static uint64_t *entitlement(struct sim_domain *domain, enum cl_change_kind kind)
+{
+	return kind == CL_CHANGE_CAP      ? &domain->cap
+	       : kind == CL_CHANGE_WEIGHT ? &domain->weight
+					  : &domain->budget_ns;
 }
 
 static struct sim_vif *find_vif(struct sim_world *world, const char *name)
@@ -79,6 +99,13 @@ static int find(struct sim_view *view, const struct cl_change *change, struct ob
 		return ret->vif ? 0
 				: cl_fail(reterr, ENOENT, "simulated device %.64s is gone",
 					  change->path);
+	case CL_CHANGE_CAP:
+	case CL_CHANGE_WEIGHT:
+	case CL_CHANGE_BUDGET:
+		ret->domain = find_domain(view->world, change);
+		return ret->domain ? 0
+				   : cl_fail(reterr, ESRCH, "simulated domain %u is gone",
+					     change->domid);
 	}
 	return cl_fail(reterr, EINVAL, "unknown kind of change %d", (int)change->kind);
 }
@@ -106,6 +133,8 @@ static void look(const struct cl_change *change, const struct object *object,
 		ret->cpus = object->vcpu->hard;
 	if (object->vif)
 		ret->number = object->vif->threaded;
+	if (object->domain)
+		ret->number = (int64_t)*entitlement(object->domain, change->kind);
 }
 
 static bool same(const struct cl_setting *is, const struct cl_setting *wanted)
@@ -211,6 +240,12 @@ int sim_view_apply(struct sim_view *view, const struct cl_change *change, struct
 		return 0;
 	case CL_CHANGE_NIC:
 		sim_vif_thread(view->world, object.vif, change->to.number != 0);
+		return 0;
+	case CL_CHANGE_CAP:
+	case CL_CHANGE_WEIGHT:
+	case CL_CHANGE_BUDGET:
+		*entitlement(object.domain, change->kind) = (uint64_t)change->to.number;
+		object.domain->pool->ops->changed(object.domain->pool, object.domain);
 		return 0;
 	}
 	return 0;

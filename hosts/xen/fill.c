@@ -344,7 +344,8 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 	if (r < 0)
 		return r;
 	add_irqs(xen, snap);
-	snap->can |= UINT32_C(1) << CL_CAN_MEMORY_NODES | UINT32_C(1) << CL_CAN_PIN;
+	snap->can |= UINT32_C(1) << CL_CAN_MEMORY_NODES | UINT32_C(1) << CL_CAN_PIN |
+		     UINT32_C(1) << CL_CAN_ENTITLEMENT;
 	snap->dropped.guests += xen->dropped_guests;
 	cl_build_finish(xen->build, xen->threads, snap);
 	return 0;

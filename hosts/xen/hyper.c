@@ -9,8 +9,9 @@
 #include <xenctrl.h>
 #include <xentoollog.h>
 
-#define BATCH   256u /* domains a hypercall */
-#define PERCENT (CL_PPM / 100)
+#define BATCH          256u /* domains a hypercall */
+#define PERCENT        (CL_PPM / 100)
+#define RTDS_VCPUS_MAX 512u
 
 struct cl_hyper {
 	xc_interface *xc;
@@ -25,6 +26,7 @@ struct cl_hyper {
 	uint32_t *distance;
 	unsigned int node_cap;
 	xc_domaininfo_t batch[BATCH];
+	struct xen_domctl_schedparam_vcpu rtds[RTDS_VCPUS_MAX];
 	struct cl_hyper_domain domains[CL_HYPER_DOMAINS_MAX];
 };
 
@@ -347,12 +349,115 @@ int cl_hyper_pool(struct cl_hyper *hyper, uint32_t from, struct cl_hyper_pool *r
 	return 0;
 }
 
+/*
+ * RTDS keeps budgets by vCPU; asked for a domain's, Xen answers with its defaults whatever was set.
+ * *ret_vcpus: how many are in hyper->rtds. -ERANGE: more than closer knows of.
+ */
+static int ask_rtds(struct cl_hyper *hyper, uint32_t domid, uint32_t *ret_vcpus)
+{
+	struct cl_hyper_domain domain;
+	int r = cl_hyper_domain(hyper, domid, &domain);
+
+	if (r < 0)
+		return r;
+	if (domain.vcpu_count > RTDS_VCPUS_MAX)
+		return -ERANGE;
+	for (uint32_t i = 0; i < domain.vcpu_count; i++)
+		hyper->rtds[i].vcpuid = i;
+	*ret_vcpus = domain.vcpu_count;
+	return domain.vcpu_count > 0 && xc_sched_rtds_vcpu_get(hyper->xc, domid, hyper->rtds,
+							       domain.vcpu_count) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* That of all its vCPUs; unknown where they differ. */
+static int rtds_entitlement(struct cl_hyper *hyper, uint32_t domid,
+			    struct cl_hyper_entitlement *ret)
+{
+	const struct xen_domctl_sched_rtds *first = &hyper->rtds[0].u.rtds;
+	uint32_t vcpus;
+	int r = ask_rtds(hyper, domid, &vcpus);
+
+	if (r < 0 || vcpus == 0)
+		return r == -ERANGE ? 0 : r;
+	for (uint32_t i = 1; i < vcpus; i++)
+		if (hyper->rtds[i].u.rtds.period != first->period ||
+		    hyper->rtds[i].u.rtds.budget != first->budget)
+			return 0;
+	ret->period_ns = first->period * CL_NS_PER_US;
+	ret->budget_ns = first->budget * CL_NS_PER_US;
+	return 0;
+}
+
+static int set_rtds(struct cl_hyper *hyper, uint32_t domid, uint64_t budget_ns)
+{
+	uint32_t vcpus;
+	int r = ask_rtds(hyper, domid, &vcpus);
+
+	if (r < 0 || vcpus == 0)
+		return r;
+	for (uint32_t i = 0; i < vcpus; i++) /* its flags stay as they are */
+		hyper->rtds[i].u.rtds.budget = (uint32_t)(budget_ns / CL_NS_PER_US);
+	return xc_sched_rtds_vcpu_set(hyper->xc, domid, hyper->rtds, vcpus) < 0 ? -errno : 0;
+}
+
+/* Asked for first: what is not to be changed is set to what it is. */
+static int set_credit(struct cl_hyper *hyper, uint32_t domid, const uint64_t *cap_ppm,
+		      const uint64_t *weight)
+{
+	struct xen_domctl_sched_credit is;
+
+	if (xc_sched_credit_domain_get(hyper->xc, domid, &is) < 0)
+		return -errno;
+	if (cap_ppm)
+		is.cap = (uint16_t)(*cap_ppm / PERCENT);
+	if (weight)
+		is.weight = (uint16_t)*weight;
+	return xc_sched_credit_domain_set(hyper->xc, domid, &is) < 0 ? -errno : 0;
+}
+
+static int set_credit2(struct cl_hyper *hyper, uint32_t domid, const uint64_t *cap_ppm,
+		       const uint64_t *weight)
+{
+	struct xen_domctl_sched_credit2 is;
+
+	if (xc_sched_credit2_domain_get(hyper->xc, domid, &is) < 0)
+		return -errno;
+	if (cap_ppm)
+		is.cap = (uint16_t)(*cap_ppm / PERCENT);
+	if (weight)
+		is.weight = (uint16_t)*weight;
+	return xc_sched_credit2_domain_set(hyper->xc, domid, &is) < 0 ? -errno : 0;
+}
+
+int cl_hyper_entitle(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_id,
+		     const struct cl_hyper_entitlement *to)
+{
+	const uint64_t *cap = to->cap_ppm == CL_UNKNOWN ? NULL : &to->cap_ppm;
+	const uint64_t *weight = to->weight == CL_UNKNOWN ? NULL : &to->weight;
+
+	if ((cap && *cap / PERCENT >= UINT16_MAX) || (weight && *weight > UINT16_MAX))
+		return -EINVAL;
+	switch (sched_id) {
+	case XEN_SCHEDULER_CREDIT:
+		return cap || weight ? set_credit(hyper, domid, cap, weight) : -EOPNOTSUPP;
+	case XEN_SCHEDULER_CREDIT2:
+		return cap || weight ? set_credit2(hyper, domid, cap, weight) : -EOPNOTSUPP;
+	case XEN_SCHEDULER_RTDS:
+		return to->budget_ns != CL_UNKNOWN && to->budget_ns / CL_NS_PER_US <= UINT32_MAX
+			       ? set_rtds(hyper, domid, to->budget_ns)
+			       : -EOPNOTSUPP;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
 int cl_hyper_entitlement(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_id,
 			 struct cl_hyper_entitlement *ret)
 {
 	struct xen_domctl_sched_credit credit;
 	struct xen_domctl_sched_credit2 credit2;
-	struct xen_domctl_sched_rtds rtds;
 
 	*ret = (struct cl_hyper_entitlement){ CL_UNKNOWN, CL_UNKNOWN, CL_UNKNOWN, CL_UNKNOWN };
 	switch (sched_id) {
@@ -369,11 +474,7 @@ int cl_hyper_entitlement(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_
 		ret->cap_ppm = credit2.cap * PERCENT;
 		break;
 	case XEN_SCHEDULER_RTDS:
-		if (xc_sched_rtds_domain_get(hyper->xc, domid, &rtds) < 0)
-			return -errno;
-		ret->period_ns = rtds.period * CL_NS_PER_US;
-		ret->budget_ns = rtds.budget * CL_NS_PER_US;
-		break;
+		return rtds_entitlement(hyper, domid, ret);
 	default: /* null, arinc653: none of these */
 		break;
 	}

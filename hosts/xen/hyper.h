@@ -4,8 +4,8 @@
  *
  *   open -> { domains | vcpu | vcpu_cpus | home | machine | port }* -> close
  *
- * Each call is one hypercall, or a few; buffers are kept. Only cl_hyper_set_vcpu_cpus changes
- * anything.
+ * Each call is one hypercall, or a few; buffers are kept. Only cl_hyper_set_vcpu_cpus and
+ * cl_hyper_entitle change anything.
  */
 #ifndef CLOSER_XEN_HYPER_H
 #define CLOSER_XEN_HYPER_H
@@ -89,9 +89,14 @@ struct cl_hyper_pool {
 
 /* The pool with the lowest id from this one on. -ENOENT: none. Allocates: not for each tick. */
 int cl_hyper_pool(struct cl_hyper *hyper, uint32_t from, struct cl_hyper_pool *ret_pool);
-/* sched_id: of its pool. -ESRCH: no such domain. */
+/* sched_id: of its pool. -ESRCH: no such domain. Unknown where the vCPUs of one under RTDS differ.
+ */
 int cl_hyper_entitlement(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_id,
 			 struct cl_hyper_entitlement *ret);
+/* Sets what is not CL_UNKNOWN; a budget to each vCPU, its period stays. -EOPNOTSUPP: this scheduler
+ * has no such thing. */
+int cl_hyper_entitle(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_id,
+		     const struct cl_hyper_entitlement *to);
 
 /* For check: "4.17.7", "credit2". */
 int cl_hyper_version(struct cl_hyper *hyper, char *buf, size_t size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Domains' vCPUs as objects of a change. */
 #include "xen/vcpus.h"
+#include "xen/entitle.h"
 
 #include "lib.h"
 
@@ -17,9 +18,8 @@ void cl_xen_own_id(const struct cl_hyper_domain *domain, struct cl_uuid *ret_id)
 	ret_id->b[2] ^= (uint8_t)domain->domid;
 }
 
-/* Is the domain with this number still the one that the change means? */
-static int find_domain(struct cl_hyper *hyper, const struct cl_change *change,
-		       struct cl_error *reterr)
+int cl_xen_find_domain(struct cl_hyper *hyper, const struct cl_change *change,
+		       struct cl_hyper_domain *ret_domain, struct cl_error *reterr)
 {
 	struct cl_hyper_domain domain;
 	struct cl_uuid own;
@@ -33,8 +33,10 @@ static int find_domain(struct cl_hyper *hyper, const struct cl_change *change,
 		/* dom0 is named by its number; it may have a uuid for all that. */
 		if (!domain.dying &&
 		    (change->domid == 0 || cl_uuid_compare(&domain.id, &change->domain) == 0 ||
-		     cl_uuid_compare(&own, &change->domain) == 0))
+		     cl_uuid_compare(&own, &change->domain) == 0)) {
+			*ret_domain = domain;
 			return 0;
+		}
 	}
 	return cl_fail(reterr, ESRCH, "domain %u is gone, or another has its number",
 		       change->domid);
@@ -65,9 +67,14 @@ static int read_cpus(struct cl_hyper *hyper, const struct cl_change *change,
 int cl_xen_vcpu_read(struct cl_hyper *hyper, const struct cl_change *change,
 		     struct cl_setting *ret_setting, struct cl_error *reterr)
 {
-	int r = find_domain(hyper, change, reterr);
+	struct cl_hyper_domain domain;
+	int r = cl_xen_find_domain(hyper, change, &domain, reterr);
 
-	return r < 0 ? r : read_cpus(hyper, change, ret_setting, reterr);
+	if (r < 0)
+		return r;
+	return cl_change_entitles(change->kind)
+		       ? cl_xen_entitlement_read(hyper, change, &domain, ret_setting, reterr)
+		       : read_cpus(hyper, change, ret_setting, reterr);
 }
 
 static int fail_stale(const struct cl_change *change, const struct cl_setting *is,
@@ -89,8 +96,11 @@ int cl_xen_vcpu_apply(struct cl_hyper *hyper, const struct cl_change *change,
 {
 	struct cl_setting is;
 	char want[SHOWN], have[SHOWN];
-	int r = cl_xen_vcpu_read(hyper, change, &is, reterr);
+	int r;
 
+	if (cl_change_entitles(change->kind))
+		return cl_xen_entitlement_apply(hyper, change, reterr);
+	r = cl_xen_vcpu_read(hyper, change, &is, reterr);
 	if (r < 0 || cl_cpuset_equal(&is.cpus, &change->to.cpus))
 		return r;
 	if (!cl_cpuset_equal(&is.cpus, &change->from.cpus))

@@ -135,7 +135,7 @@ static int xen_read(struct cl_host *host, const struct cl_change *change,
 {
 	struct cl_xen *xen = (struct cl_xen *)host;
 
-	if (change->kind == CL_CHANGE_VCPU)
+	if (change->kind == CL_CHANGE_VCPU || cl_change_entitles(change->kind))
 		return cl_xen_vcpu_read(xen->hyper, change, ret_setting, reterr);
 	return cl_linux_read(&xen->cgroup, change, ret_setting, reterr);
 }
@@ -144,7 +144,7 @@ static int xen_apply(struct cl_host *host, const struct cl_change *change, struc
 {
 	struct cl_xen *xen = (struct cl_xen *)host;
 
-	if (change->kind == CL_CHANGE_VCPU) {
+	if (change->kind == CL_CHANGE_VCPU || cl_change_entitles(change->kind)) {
 		int r = cl_xen_vcpu_apply(xen->hyper, change, reterr);
 
 		if (r < 0) /* perhaps its pool is another by now */

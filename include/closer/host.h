@@ -27,6 +27,9 @@ enum cl_change_kind {
 			     mark in the journal that masks are the fence */
 	CL_CHANGE_VCPU,   /* physical CPUs that a domain's vCPU may be on (hard affinity) */
 	CL_CHANGE_NIC,    /* a network device's NAPI runs in threads (1) or in softirqs (0) */
+	CL_CHANGE_CAP,    /* a domain's cap, ppm of a CPU */
+	CL_CHANGE_WEIGHT, /* a domain's weight */
+	CL_CHANGE_BUDGET, /* the budget of a domain's vCPUs in each period, ns */
 };
 
 struct cl_setting {
@@ -35,8 +38,8 @@ struct cl_setting {
 	char path[CL_PATH_MAX]; /* cgroup path inside its hierarchy (v1: cpuset's; v2: the unified
 				   one) */
 	struct cl_cpuset cpus;  /* THREAD, IRQ, GROUP, VCPU; FENCE: what is left to all others */
-	int64_t number;         /* FENCE, NIC; GROUP, absent: 1: nor had the group above it
-				   passed the cpuset controller down (v2) */
+	int64_t number; /* FENCE, NIC, CAP, WEIGHT, BUDGET; GROUP, absent: 1: nor had the group
+			   above it passed the cpuset controller down (v2) */
 };
 
 struct cl_change {
@@ -46,11 +49,18 @@ struct cl_change {
 				 itself, which cgroup v2 moves as a whole */
 	uint32_t irq;         /* IRQ */
 	char path[CL_PATH_MAX]; /* GROUP, FENCE; NIC: the device's name */
-	struct cl_uuid domain;  /* VCPU; all zero: the privileged domain itself */
-	uint32_t domid;         /* VCPU: its number then; another domain may have it by now */
-	uint32_t vcpu;          /* VCPU */
+	struct cl_uuid
+		domain; /* VCPU, CAP, WEIGHT, BUDGET; all zero: the privileged domain itself */
+	uint32_t domid; /* likewise: its number then; another domain may have it by now */
+	uint32_t vcpu;  /* VCPU */
 	struct cl_setting from, to;
 };
+
+/* Is it of what a domain is entitled to: a number on the domain itself? */
+static inline bool cl_change_entitles(enum cl_change_kind kind)
+{
+	return kind == CL_CHANGE_CAP || kind == CL_CHANGE_WEIGHT || kind == CL_CHANGE_BUDGET;
+}
 
 /* Why wait() came back. */
 enum cl_wake { CL_WAKE_TIMER, CL_WAKE_EVENT, CL_WAKE_SIGNAL, CL_WAKE_END };

@@ -9,9 +9,9 @@
 #include <closer/base.h>
 
 /*
- * X(member, unit, default, least, most, what it does). Units: NS, PPM, COUNT, BOOL. In text a NS
- * takes the suffixes ns us ms s m h (a bare number is seconds), a PPM takes % (a bare number is a
- * share from 0 to 1).
+ * X(member, unit, default, least, most, what it does). Units: NS, PPM, COUNT, BOOL, CHARGE. In text
+ * a NS takes the suffixes ns us ms s m h (a bare number is seconds), a PPM takes % (a bare number
+ * is a share from 0 to 1).
  */
 /* clang-format off */
 #define CL_PARAMS(X) \
@@ -32,10 +32,27 @@
 	X(hold, NS, 5000000000, 0, 3600000000000, "least time between two moves of the same work") \
 	X(moves, COUNT, 64, 1, 65536, "most moves in one plan; first placements do not count") \
 	X(crowded, PPM, 100000, 0, 1000000, "share of time that work may wait for its CPU before it is given more CPUs") \
-	X(backoff, NS, 5000000000, 100000000, 3600000000000, "wait after a refused action; doubles up to 64 times")
+	X(backoff, NS, 5000000000, 100000000, 3600000000000, "wait after a refused action; doubles up to 64 times") \
+	X(charge, CHARGE, 0, 0, 2, "take what the host spends for a guest out of its cap, weight or budget: off, closer (as measured) or sedf-dc (divided by packets)") \
+	X(charge_periods, COUNT, 4, 1, 1000, "intervals over which a debt is taken back") \
+	X(charge_floor, PPM, 100000, 10000, 1000000, "least share of what it paid for that is left to a guest in debt") \
+	X(charge_keep, NS, 60000000000, 0, 86400000000000, "how long a guest may be gone, as in a reboot, before its debt is written off") \
+	X(charge_send, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest sends") \
+	X(charge_receive, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest receives")
 /* clang-format on */
 
-enum cl_unit { CL_UNIT_NS, CL_UNIT_PPM, CL_UNIT_COUNT, CL_UNIT_BOOL };
+enum cl_unit { CL_UNIT_NS, CL_UNIT_PPM, CL_UNIT_COUNT, CL_UNIT_BOOL, CL_UNIT_CHARGE };
+
+/* By whose rule guests are charged for what the host spends for them: core/charge.c. */
+/* clang-format off */
+#define CL_CHARGES(X) X(OFF, "off") X(CLOSER, "closer") X(SEDF_DC, "sedf-dc")
+/* clang-format on */
+
+enum cl_charge {
+#define X(id, name) CL_CHARGE_##id,
+	CL_CHARGES(X)
+#undef X
+};
 
 struct cl_params {
 	/*

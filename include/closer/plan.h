@@ -39,10 +39,16 @@ enum cl_phase {
 	X(IRQ_PLACE, "place-interrupt", CL_PHASE_PLACE, "set an interrupt's CPUs") \
 	X(GROUP_NARROW, "narrow-container", CL_PHASE_NARROW, "take CPUs away from a container of ours") \
 	X(FENCE, "fence", CL_PHASE_NARROW, "make the containers a partition of their own: all others leave their CPUs") \
+	X(CAP_SET, "set-cap", CL_PHASE_LIMIT, "set a guest's cap, in ppm of a CPU") \
+	X(WEIGHT_SET, "set-weight", CL_PHASE_LIMIT, "set a guest's weight") \
+	X(BUDGET_SET, "set-budget", CL_PHASE_LIMIT, "set the budget of a guest's vCPUs in each period, in ns") \
 	X(THREAD_RELEASE, "release-thread", CL_PHASE_REMOVE, "forget what we set: somebody else has changed it; nothing is written") \
 	X(IRQ_RELEASE, "release-interrupt", CL_PHASE_REMOVE, "likewise for an interrupt") \
 	X(CPU_RELEASE, "release-cpu", CL_PHASE_REMOVE, "likewise for a vCPU of the privileged domain") \
 	X(VCPU_RELEASE, "release-vcpu", CL_PHASE_REMOVE, "likewise for a guest's vCPU") \
+	X(CAP_RELEASE, "release-cap", CL_PHASE_REMOVE, "likewise for a guest's cap") \
+	X(WEIGHT_RELEASE, "release-weight", CL_PHASE_REMOVE, "likewise for its weight") \
+	X(BUDGET_RELEASE, "release-budget", CL_PHASE_REMOVE, "likewise for its budget") \
 	X(GROUP_REMOVE, "remove-container", CL_PHASE_REMOVE, "remove an empty container of a guest that is gone")
 /* clang-format on */
 
@@ -105,6 +111,9 @@ struct cl_value {
 	X(THREADED, "napi-threads", "asked for: what the guest sends is work of a thread") \
 	X(CONTAINER, "container", "the secondary container of a guest with work to place") \
 	X(GUEST_GONE, "guest-gone", "its guest is gone") \
+	X(DEBT, "debt", "owes %0:t that the host spent for it: %1:p of what it paid for is left to it for now") \
+	X(PAID, "paid", "owes %0:t: what it paid for is its own again") \
+	X(REBORN, "reborn", "it came back with what closer had left to it: first what it paid for") \
 	/* left: why nothing was done */ \
 	X(IN_PLACE, "in-place", "is where it should be") \
 	X(FOREIGN, "somebody-else", "somebody else has set it; left alone until `closer adopt`") \
@@ -117,6 +126,8 @@ struct cl_value {
 	X(BUDGET, "moves-spent", "this plan has its %0:g move(s) already") \
 	X(BACKOFF, "back-off", "was refused %0:g time(s): tried again in %1:t") \
 	X(PINS_FIRST, "pins-first", "%0:g vCPU(s) of the privileged domain move in this plan: placed after that") \
+	X(UNMEASURED, "unmeasured", "times are estimates here: it is charged nothing") \
+	X(NO_LEVER, "no-lever", "its scheduler has no cap, weight or budget to take %0:t out of: it goes on owing") \
 	X(CANNOT, "not-possible", "the host cannot do this here")
 /* clang-format on */
 
@@ -139,7 +150,7 @@ struct cl_object {                 /* one of them, by the action's kind */
 	uint32_t cpu;              /* CPU_*: the privileged domain's vCPU, by its number */
 	struct cl_nic_ix nic;      /* NAPI_THREAD */
 	struct cl_vcpu_ix vcpu;    /* VCPU_* */
-	struct cl_guest_ix guest;  /* whose it is, or CL_NONE */
+	struct cl_guest_ix guest;  /* whose it is, or CL_NONE; CAP_*, WEIGHT_*, BUDGET_*: itself */
 };
 
 struct cl_action {
@@ -170,6 +181,43 @@ struct cl_work_books {
 	uint64_t far_ns;  /* of it on a node that is not home */
 };
 
+/*
+ * What a guest was charged for CPU time that the host spent for it. To the nanosecond, always:
+ * charged = repaid + owed + written off (core/charge.c).
+ */
+struct cl_ledger {
+	uint64_t charged_ns, repaid_ns, owed_ns, written_off_ns;
+};
+bool cl_ledger_sound(const struct cl_ledger *ledger); /* does it add up? */
+
+/* What it can be taken out of: X(ID, name). */
+/* clang-format off */
+#define CL_LEVERS(X) X(CAP, "cap") X(WEIGHT, "weight") X(BUDGET, "budget")
+/* clang-format on */
+
+enum cl_lever {
+#define X(id, name) CL_LEVER_##id,
+	CL_LEVERS(X)
+#undef X
+		CL_LEVER_COUNT /* also: none */
+};
+
+struct cl_charge_books {                /* all zero where nothing is charged */
+	uint64_t charged_ns, repaid_ns; /* in this interval */
+	uint64_t entitled_ns;           /* what it paid for in it; CL_UNKNOWN: not known */
+	struct cl_ledger ledger;        /* since the first */
+	enum cl_lever lever;
+	uint64_t contract; /* the operator's setting of it: ppm of a CPU, weight, ns */
+	struct cl_why why; /* why it is held back, or charged nothing; NONE: it owes nothing */
+};
+
+/* Of a guest that is gone for good. */
+struct cl_write_off {
+	struct cl_uuid guest;
+	struct cl_ledger ledger;
+	uint64_t ns; /* of it in this interval */
+};
+
 struct cl_guest_books {
 	uint64_t guest_ns; /* its vCPUs */
 	uint64_t host_ns;  /* outside it: all its work */
@@ -177,6 +225,7 @@ struct cl_guest_books {
 	uint64_t main_ns, far_ns;
 	uint64_t newborn_ns; /* of guest_ns and host_ns: what threads ran that were not in prev */
 	bool counted;        /* in both snapshots: else the interval says nothing of it */
+	struct cl_charge_books charge;
 };
 
 struct cl_books {
@@ -195,11 +244,12 @@ struct cl_books {
 	/* main_part and far_part rest on where work was seen, not on where it ran; or all times of
 	 * work are scaled (no CL_CAN_CLOCK). */
 	bool estimated;
+	uint64_t charged_ns, repaid_ns, owed_ns, written_off_ns; /* owed: at its end */
 	bool main_measured; /* false: main_ns is 0 and inside unattributed_ns */
 };
 
 struct cl_plan_limits {
-	uint32_t actions, masks, verdicts, guests;
+	uint32_t actions, masks, verdicts, guests, write_offs;
 };
 
 struct cl_plan {
@@ -210,6 +260,7 @@ struct cl_plan {
 	struct cl_verdict *verdicts;        /* n.verdicts == now->n.works */
 	struct cl_work_books *work_books;   /* likewise */
 	struct cl_guest_books *guest_books; /* n.guests == now->n.guests */
+	struct cl_write_off *write_offs;    /* debts of who is gone, written off in this interval */
 	struct cl_books books;
 	struct cl_cpuset main_cpus; /* as resolved from params and the host */
 	struct cl_cpuset secondary_cpus;
@@ -235,6 +286,9 @@ const char *cl_action_kind_name(enum cl_action_kind kind);
 enum cl_phase cl_action_kind_phase(enum cl_action_kind kind);
 /* The journal forgets the object; nothing is written to it. */
 bool cl_action_kind_releases(enum cl_action_kind kind);
+const char *cl_lever_name(enum cl_lever lever); /* CL_LEVER_COUNT: "none" */
+/* The lever of CAP_*, WEIGHT_*, BUDGET_*; CL_LEVER_COUNT: another kind of action. */
+enum cl_lever cl_action_kind_lever(enum cl_action_kind kind);
 const char *cl_reason_name(enum cl_reason reason);
 const char *cl_reason_text(enum cl_reason reason); /* the template; cli/ fills it */
 

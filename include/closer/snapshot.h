@@ -66,7 +66,8 @@ enum cl_work_kind {
 	X(PIN, "vcpu-pin", "virtual CPUs stay where the hypervisor puts them") \
 	X(FENCE, "fence", "other tasks may run on the secondary CPUs") \
 	X(PARTITION, "partition", "the fence is made of masks: what pid 1 and the kernel start later is not inside it") \
-	X(NAPI_THREAD, "napi-thread", "packets that guests send are work of interrupts, not of threads")
+	X(NAPI_THREAD, "napi-thread", "packets that guests send are work of interrupts, not of threads") \
+	X(ENTITLEMENT, "entitlement", "what guests owe for the host's work is not taken back")
 /* clang-format on */
 
 enum cl_can {

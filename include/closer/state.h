@@ -84,6 +84,18 @@ struct cl_state_irq {
 	uint32_t adopted;
 };
 
+/* A guest's debt, and the operator's setting of what it is taken out of. Outlives the guest for
+ * params.charge_keep. */
+struct cl_state_ledger {
+	struct cl_uuid id;
+	struct cl_ledger ledger;
+	uint64_t seen_ns;                  /* when it was last there */
+	uint64_t domid;                    /* of the domain that contract and set were seen on */
+	uint64_t contract[CL_LEVER_COUNT]; /* the operator's; CL_UNKNOWN: there is none */
+	uint64_t set[CL_LEVER_COUNT];      /* what closer last set, CL_UNKNOWN: nothing */
+	struct cl_backoff levers;
+};
+
 struct cl_state {
 	struct cl_limits cap; /* guests, vcpus, works, irqs, cpus count; n likewise */
 	struct cl_limits n;
@@ -92,6 +104,9 @@ struct cl_state {
 	struct cl_state_work *works, *works_next;
 	struct cl_state_irq *irqs, *irqs_next;
 	struct cl_state_cpu *cpus;
+	struct cl_state_ledger *ledgers; /* by uuid; as many as guests, those that are gone too */
+	uint32_t ledger_count;
+	uint64_t *scratch;                    /* 4 a guest: charge's, meaningless between ticks */
 	uint64_t contributed_ns[CL_CPUS_MAX]; /* outside I/O that each CPU has run: rule 3 */
 	struct cl_backoff root;               /* of /closer itself */
 	struct cl_backoff fence;              /* of putting up the fence */
@@ -118,6 +133,13 @@ bool cl_state_own_cpu(struct cl_state *state, uint32_t cpu, uint64_t mask_hash);
 bool cl_state_own_vcpu(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
 		       uint32_t index, uint64_t mask_hash);
 bool cl_state_own_fence(struct cl_state *state);
+/* On the domain with this number a guest's cap, weight or budget was `contract` and closer set it
+ * to `set`. CL_UNKNOWN for set: somebody took it over. */
+bool cl_state_own_lever(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
+			enum cl_lever lever, uint64_t contract, uint64_t set);
+/* What it was charged before, by whoever kept the ledger. False: it does not add up, or no room. */
+bool cl_state_own_ledger(struct cl_state *state, const struct cl_uuid *guest,
+			 const struct cl_ledger *ledger, uint64_t seen_ns);
 /* adopt: the operator hands a thread or interrupt over, whatever is set on it. False: not known. */
 bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread);
 bool cl_state_adopt_irq(struct cl_state *state, uint32_t number);

@@ -431,6 +431,12 @@ static inline void scene_apply(struct scene_world *world, const struct cl_plan *
 	case CL_ACTION_VCPU_RESTORE: /* no scene has a vCPU that is born later */
 	case CL_ACTION_CPU_RELEASE:
 	case CL_ACTION_VCPU_RELEASE:
+	case CL_ACTION_CAP_SET:
+	case CL_ACTION_WEIGHT_SET:
+	case CL_ACTION_BUDGET_SET:
+	case CL_ACTION_CAP_RELEASE:
+	case CL_ACTION_WEIGHT_RELEASE:
+	case CL_ACTION_BUDGET_RELEASE:
 	case CL_ACTION_FENCE:
 	case CL_ACTION_NAPI_THREAD:
 	case CL_ACTION_THREAD_RELEASE:

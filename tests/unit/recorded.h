@@ -48,6 +48,42 @@ static inline void find_frames(struct file *file)
 	assert_int_equal(at, file->len);
 }
 
+/* One edit of each kind. */
+static inline void tell_all(struct cl_recorder *recorder, struct cl_state *state,
+			    const struct cl_uuid *guest)
+{
+	struct cl_error error;
+	struct cl_tid io = { 1001, 7778 };
+
+	const struct cl_record_edit edits[] = {
+		{ .edit = CL_EDIT_OWN_THREAD, .guest = *guest, .thread = io, .mask_hash = 42 },
+		{ .edit = CL_EDIT_OWN_IRQ, .number = 7, .mask_hash = 43 },
+		{ .edit = CL_EDIT_ADOPT_THREAD, .thread = io },
+		{ .edit = CL_EDIT_ADOPT_IRQ, .number = 7 },
+		{ .edit = CL_EDIT_OWN_CPU, .number = 2, .mask_hash = 44 },
+		{ .edit = CL_EDIT_OWN_VCPU,
+		  .guest = *guest,
+		  .number = 1,
+		  .domid = 5,
+		  .mask_hash = 45 },
+		{ .edit = CL_EDIT_OWN_LEVER,
+		  .guest = *guest,
+		  .number = CL_LEVER_WEIGHT,
+		  .domid = 5,
+		  .mask_hash = 128,
+		  .contract = 256 },
+		{ .edit = CL_EDIT_OWN_LEDGER,
+		  .guest = *guest,
+		  .mask_hash = 46,
+		  .ledger = { 10, 5, 3, 2 } },
+	};
+
+	for (size_t i = 0; i < CL_COUNT(edits); i++) {
+		assert_true(cl_record_tell(state, &edits[i]));
+		assert_int_equal(cl_recorder_edit(recorder, &edits[i], &error), 0);
+	}
+}
+
 /* State edits of all four kinds at tick 2, outcomes of all actions, some refused. */
 static inline void record(const struct scene *scene, const char *path, struct cl_state *state)
 {
@@ -70,22 +106,7 @@ static inline void record(const struct scene *scene, const char *path, struct cl
 		now = world->snap = other;
 		scene_fill(scene, world, tick);
 		if (tick == 2) {
-			struct cl_tid io = { 1001, 7778 };
-			const struct cl_uuid *guest = &now->guests[0].id;
-
-			const struct cl_record_edit edits[] = {
-				{ CL_EDIT_OWN_THREAD, *guest, io, 0, 0, 42 },
-				{ .edit = CL_EDIT_OWN_IRQ, .number = 7, .mask_hash = 43 },
-				{ .edit = CL_EDIT_ADOPT_THREAD, .thread = io },
-				{ .edit = CL_EDIT_ADOPT_IRQ, .number = 7 },
-				{ .edit = CL_EDIT_OWN_CPU, .number = 2, .mask_hash = 44 },
-				{ CL_EDIT_OWN_VCPU, *guest, { 0 }, 1, 5, 45 },
-			};
-
-			for (size_t i = 0; i < CL_COUNT(edits); i++) {
-				assert_true(cl_record_tell(state, &edits[i]));
-				assert_int_equal(cl_recorder_edit(recorder, &edits[i], &error), 0);
-			}
+			tell_all(recorder, state, &now->guests[0].id);
 		}
 		cl_decide(tick ? prev : NULL, now, &params, state, plan);
 		assert_int_equal(cl_recorder_tick(recorder, now, plan, &error), 0);

@@ -18,6 +18,9 @@ static void test_round_trip(void **state)
 		switched(CL_CHANGE_FENCE, "/closer"),
 		fence("/", "0,2"),
 		switched(CL_CHANGE_NIC, "vif1.0"),
+		entitled(CL_CHANGE_CAP, 7, 600000, 370000),
+		entitled(CL_CHANGE_WEIGHT, 7, 256, 65535),
+		entitled(CL_CHANGE_BUDGET, 8, INT64_MAX, 1),
 	};
 	struct cl_journal_writer *w = writer(p);
 	struct cl_journal j;

@@ -304,6 +304,53 @@ static void test_vcpus(void **state)
 	cl_journal_done(&j);
 }
 
+#define CAP(domid, from, to)                                                                       \
+	" cap domain " #domid " " UUID(domid) " from number " from " to number " to
+
+static const char *const caps[] = {
+	"closer-journal 1",
+	"boot 01234567-89ab-cdef-0123-456789abcdef",
+	"id 00000000000000aa",
+	"host xen:",
+	"plan 1 2026-01-01T00:00:00Z ticks 100",
+	"change 1" CAP(5, "600000", "400000") " why debt",
+	"change 2" CAP(6, "600000", "400000") " why debt",
+	"change 3" CAP(7, "600000", "400000") " why debt",
+	"plan 2 2026-01-01T00:00:01Z ticks 200",
+	"change 4" CAP(5, "400000", "380000") " why debt",
+	"drop cap domain 6 " UUID(6),
+	"plan 3 2026-01-01T00:00:02Z ticks 300",
+	"change 5" CAP(6, "800000", "700000") " why debt",
+	"change 6" CAP(8, "300000", "600000") " why reborn",
+	"change 7" CAP(8, "600000", "500000") " why debt",
+	"change 8" CAP(9, "600000", "500000") " why debt",
+	NULL,
+};
+
+/* The contract comes back: the operator's last one, and of one that came back with what closer had
+ * left it the one from before. */
+static void test_caps(void **state)
+{
+	static const int64_t is[] = { 380000, 700000, 200000, 500000, 300000 };
+	static const int64_t want[] = { 600000, 800000, 200000, 600000, 300000 };
+	struct cl_journal j = parse(caps, NULL);
+	struct machine m = { .writes_left = 1000 };
+	struct cl_undo_report r;
+
+	add_group(&m, "/", "0-3");
+	for (uint32_t i = 0; i < 5; i++)
+		add_vcpu(&m, 5 + i, 0, "0-3")->cap = is[i];
+	m.vcpus[4].id = 1; /* another guest's by now */
+	r = undo(&m, &j);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(m.vcpus[i].cap, want[i]);
+	assert_int_equal(r.restored, 3);
+	assert_int_equal(r.left, 1); /* somebody set it to 20 % */
+	assert_int_equal(r.gone, 1);
+	assert_true(r.verified);
+	cl_journal_done(&j);
+}
+
 /* A journal of dom0's on a machine that is none: said of each, and kept for another try. */
 static void test_no_hypervisor(void **state)
 {
@@ -473,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_set_under_the_fence),
 		cmocka_unit_test(test_fence_of_masks),
 		cmocka_unit_test(test_vcpus),
+		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_no_hypervisor),
 	};
 

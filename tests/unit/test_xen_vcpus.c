@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Domains' vCPUs, compared and set on a Xen made of lines. */
+/* Domains' vCPUs and entitlements, compared and set on a Xen made of lines. */
+#include "xen/entitle.c"
 #include "xen/vcpus.c"
 
 #include "unit.h"
@@ -10,7 +11,40 @@ struct cl_hyper { /* one domain with one vCPU */
 	int fail;   /* of setting */
 	bool other; /* what is set is taken otherwise */
 	uint32_t sets;
+	uint32_t pool; /* that there is */
+	struct cl_hyper_entitlement paid;
 };
+
+int cl_hyper_pool(struct cl_hyper *hyper, uint32_t from, struct cl_hyper_pool *ret_pool)
+{
+	*ret_pool = (struct cl_hyper_pool){ .id = hyper->pool, .sched_id = 6 };
+	return hyper->pool >= from ? 0 : -ENOENT;
+}
+
+int cl_hyper_entitlement(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_id,
+			 struct cl_hyper_entitlement *ret)
+{
+	assert_int_equal(sched_id, 6);
+	*ret = hyper->paid;
+	return domid == hyper->domain.domid ? 0 : -ESRCH;
+}
+
+int cl_hyper_entitle(struct cl_hyper *hyper, uint32_t domid, uint32_t sched_id,
+		     const struct cl_hyper_entitlement *to)
+{
+	uint64_t *const is[] = { &hyper->paid.weight, &hyper->paid.cap_ppm,
+				 &hyper->paid.budget_ns };
+	const uint64_t want[] = { to->weight, to->cap_ppm, to->budget_ns };
+
+	assert_int_equal(domid, hyper->domain.domid);
+	if (hyper->fail)
+		return -hyper->fail;
+	hyper->sets++;
+	for (size_t i = 0; i < CL_COUNT(is); i++)
+		if (want[i] != CL_UNKNOWN)
+			*is[i] = want[i] + hyper->other;
+	return 0;
+}
 
 int cl_hyper_domain(struct cl_hyper *hyper, uint32_t domid, struct cl_hyper_domain *ret_domain)
 {
@@ -144,6 +178,66 @@ static void test_own_id(void **state)
 	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), -ESRCH);
 }
 
+static struct cl_change entitles(enum cl_change_kind kind, int64_t from, int64_t to)
+{
+	struct cl_change c = { .kind = kind, .domid = 7 };
+
+	c.domain.b[15] = 3;
+	c.from.number = from;
+	c.to.number = to;
+	return c;
+}
+
+/* One setting of a domain, and no other; what somebody else has set is left to him. */
+static void test_entitlement(void **state)
+{
+	struct cl_hyper h = xen(7, 3, "0");
+	struct cl_change c = entitles(CL_CHANGE_CAP, 600000, 370000);
+	struct cl_setting is;
+	struct cl_error err;
+
+	h.paid = (struct cl_hyper_entitlement){ 256, 600000, CL_UNKNOWN, CL_UNKNOWN };
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0);
+	assert_int_equal(h.paid.cap_ppm, 370000);
+	assert_int_equal(h.paid.weight, 256);
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0); /* it is so already */
+	assert_int_equal(h.sets, 1);
+	assert_int_equal(cl_xen_vcpu_read(&h, &c, &is, &err), 0);
+	assert_int_equal(is.number, 370000);
+	h.paid.cap_ppm = 800000;
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -ESTALE);
+	assert_non_null(strstr(err.text, "somebody else"));
+	assert_int_equal(h.paid.cap_ppm, 800000);
+	c = entitles(CL_CHANGE_WEIGHT, 256, 128);
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0);
+	assert_int_equal(h.paid.weight, 128);
+	c = entitles(CL_CHANGE_BUDGET, 4000000, 2000000); /* none under credit */
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -ENOENT);
+	h.paid = (struct cl_hyper_entitlement){ CL_UNKNOWN, CL_UNKNOWN, 10000000, 4000000 };
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0);
+	assert_int_equal(h.paid.budget_ns, 2000000);
+	h.other = true;
+	c = entitles(CL_CHANGE_BUDGET, 2000000, 4000000);
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -EIO);
+}
+
+static void test_entitlement_gone(void **state)
+{
+	struct cl_hyper h = xen(7, 3, "0");
+	struct cl_change c = entitles(CL_CHANGE_WEIGHT, 256, 128);
+
+	h.paid.weight = 256;
+	h.fail = EPERM;
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), -EPERM);
+	h.fail = 0;
+	h.pool = 1; /* its own is gone, and this is another */
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), -ENOENT);
+	h.pool = 0;
+	c.domain.b[15] = 4; /* the number is another's by now */
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), -ESRCH);
+	assert_int_equal(h.sets, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +245,8 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_own_id),
+		cmocka_unit_test(test_entitlement),
+		cmocka_unit_test(test_entitlement_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -434,6 +434,12 @@ void world_apply(struct world *w)
 		case CL_ACTION_FENCE:
 			w->fenced = a->object.group.tag == CL_GROUP_ROOT && a->to.number == 1;
 			break;
+		case CL_ACTION_CAP_SET: /* nobody is charged here */
+		case CL_ACTION_WEIGHT_SET:
+		case CL_ACTION_BUDGET_SET:
+		case CL_ACTION_CAP_RELEASE:
+		case CL_ACTION_WEIGHT_RELEASE:
+		case CL_ACTION_BUDGET_RELEASE:
 		case CL_ACTION_IRQ_PLACE:
 		case CL_ACTION_IRQ_RELEASE:
 		case CL_ACTION_THREAD_RELEASE:

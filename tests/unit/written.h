@@ -99,6 +99,18 @@ static inline struct cl_change vcpu(uint32_t domid, uint32_t number, const char 
 	return c;
 }
 
+static inline struct cl_change entitled(enum cl_change_kind kind, uint32_t domid, int64_t from,
+					int64_t to)
+{
+	struct cl_change c = { .kind = kind, .domid = domid };
+
+	c.domain.b[15] = (uint8_t)domid;
+	c.from.present = c.to.present = true;
+	c.from.number = from;
+	c.to.number = to;
+	return c;
+}
+
 /* FENCE, NIC: off, then on. */
 static inline struct cl_change switched(enum cl_change_kind kind, const char *path)
 {
