@@ -78,6 +78,9 @@ struct cli_values {
 	bool list, keys;                     /* sim */
 	const char *seeds, *compare, *policy, *report, *variant;
 	uint64_t seed, jobs;
+	const char *trace; /* mon */
+	bool csv, per_vcpu, hypercalls;
+	uint64_t sort, window_ns, cpu_hz; /* sort: choice */
 	struct cli_list sets;
 	uint64_t completion;          /* help: choice */
 	uint64_t mode;                /* run: choice */
@@ -214,7 +217,8 @@ void cli_undo_say(void *ctx, const struct cl_change *change, const char *text);
 struct cli_row { /* what a cell is made of */
 	const struct cl_snapshot *snap;
 	const struct cl_plan *plan;
-	uint32_t at; /* guest or work */
+	uint32_t at;      /* guest or work */
+	const void *data; /* of a table that is of neither */
 };
 struct cli_column {
 	const char *title;
@@ -227,8 +231,12 @@ struct cli_column {
 void cli_table(const struct cli_call *call, const struct cli_column *columns, uint32_t column_count,
 	       const struct cl_snapshot *snap, const struct cl_plan *plan, uint32_t rows);
 
+/* The same to any file, of rows made of of->data. */
+void cli_table_to(FILE *out, const struct cli_call *call, const struct cli_column *columns,
+		  uint32_t column_count, const struct cli_row *of, uint32_t rows);
+
 extern const struct cli_verb cli_verb_check, cli_verb_status, cli_verb_plan, cli_verb_apply,
 	cli_verb_confirm, cli_verb_undo, cli_verb_adopt, cli_verb_explain, cli_verb_record,
-	cli_verb_replay, cli_verb_run, cli_verb_sim, cli_verb_help, cli_verb_version;
+	cli_verb_replay, cli_verb_run, cli_verb_sim, cli_verb_mon, cli_verb_help, cli_verb_version;
 
 #endif

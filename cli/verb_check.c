@@ -38,6 +38,8 @@ static const struct {
 	  "all threads' times in one pass and the CPUs that they ran on exactly; without it those "
 	  "are estimated",
 	  "libbpf-dev clang bpftool" },
+	{ "ncurses", CLI_HAVE_CURSES,
+	  "the live table of `closer mon`; without it tables follow each other", "libncurses-dev" },
 };
 
 static void check_build(struct cli_check *check)

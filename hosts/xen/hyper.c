@@ -60,6 +60,11 @@ void cl_hyper_close(struct cl_hyper *hyper)
 	free(hyper);
 }
 
+struct xc_interface_core *cl_hyper_handle(struct cl_hyper *hyper)
+{
+	return hyper->xc;
+}
+
 static int make_buffers(struct cl_hyper *hyper, struct cl_error *reterr)
 {
 	int cpus = xc_get_cpumap_size(hyper->xc), nodes = xc_get_nodemap_size(hyper->xc);

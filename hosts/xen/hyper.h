@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hyper: what Xen itself is asked. The only file that knows libxenctrl.
+ * hyper: what Xen itself is asked. The only file that knows libxenctrl, but for tbuf.c.
  *
  *   open -> { domains | vcpu | vcpu_cpus | home | machine | port }* -> close
  *
@@ -49,7 +49,8 @@ struct cl_hyper_machine {
 };
 
 int cl_hyper_open(struct cl_hyper **ret_hyper, struct cl_error *reterr);
-void cl_hyper_close(struct cl_hyper *hyper); /* NULL is fine */
+void cl_hyper_close(struct cl_hyper *hyper);                       /* NULL is fine */
+struct xc_interface_core *cl_hyper_handle(struct cl_hyper *hyper); /* libxenctrl's; hyper's own */
 
 /* All domains by rising domid, dom0 first; valid until the next call. */
 int cl_hyper_domains(struct cl_hyper *hyper, const struct cl_hyper_domain **ret_domains,

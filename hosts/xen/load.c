@@ -125,6 +125,16 @@ int cl_xen_vcpus_load(const struct cl_xen_vcpus **ret_vcpus, struct cl_error *re
 	return r;
 }
 
+int cl_xen_tbuf_load(const struct cl_xen_tbuf **ret_tbuf, struct cl_error *reterr)
+{
+	const struct cl_xen_module *module;
+	int r = load(&module, reterr);
+
+	if (r == 0)
+		*ret_tbuf = module->tbuf;
+	return r;
+}
+
 /* Only to be found and opened: the host that is opened has the module's operations. */
 const struct cl_host_ops cl_host_xen = {
 	.name = "xen",

@@ -229,4 +229,5 @@ const struct cl_xen_module cl_xen_module = {
 	.version = CLOSER_VERSION,
 	.ops = &xen_ops,
 	.vcpus = { cl_hyper_open, cl_xen_vcpu_read, cl_xen_vcpu_apply, cl_hyper_close },
+	.tbuf = &cl_xen_tbuf,
 };

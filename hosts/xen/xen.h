@@ -12,6 +12,8 @@
 #ifndef CLOSER_XEN_H
 #define CLOSER_XEN_H
 
+#include "xen/tbuf.h"
+
 #include <closer/host.h>
 
 extern const struct cl_host_ops cl_host_xen;
@@ -35,6 +37,8 @@ struct cl_xen_vcpus {
 };
 /* Loads the module; what is given stays valid. */
 int cl_xen_vcpus_load(const struct cl_xen_vcpus **ret_vcpus, struct cl_error *reterr);
+/* The same for Xen's trace. */
+int cl_xen_tbuf_load(const struct cl_xen_tbuf **ret_tbuf, struct cl_error *reterr);
 
 struct cl_xen_module {
 	uint32_t abi;
@@ -42,6 +46,7 @@ struct cl_xen_module {
 	const char *version; /* of closer */
 	const struct cl_host_ops *ops;
 	struct cl_xen_vcpus vcpus;
+	const struct cl_xen_tbuf *tbuf;
 };
 
 #endif
