@@ -5,8 +5,10 @@
  * A weight is a share of what others want, too. Guests compete that may run on the same physical
  * CPUs, directly or by way of others (their hard affinities meet). Of those:
  *
- *   hungry      used what its weight gives it among those that are, or more (g_i >= 3/4 of its
- *               share of their sum; the others were content with less, and leave it to them)
+ *   hungry      used half of what its weight gives it among those that are, or more. The others
+ *               were content with less, and leave it to them. Half, since schedulers give by weight
+ *               only roughly (credit2: who often sleeps gets a third too much, and the other that
+ *               much less); so who is content with more than half counts as a rival, too
  *   contended   the CPUs that they compete for were 7/8 busy, with the privileged domain's work
  *
  * Guest and host together are to have the weight's share, so the sum T of the hungry guests' own
@@ -20,7 +22,7 @@
 #include <string.h>
 
 #define BUSY_PART  7u /* of 8 */
-#define SHARE_PART 3u /* of 4 */
+#define SHARE_PART 2u
 #define ROUNDS     16u
 #define NOBODY     UINT64_MAX
 
@@ -119,7 +121,7 @@ static bool drop_content(const struct tick *tick, struct contest *c, const uint6
 		uint64_t share =
 			mul_div(c->used_ns[at[i]], now->guests[i].weight, c->weight[at[i]], NULL);
 
-		if (tick->plan->guest_books[i].guest_ns >= share / 4 * SHARE_PART)
+		if (tick->plan->guest_books[i].guest_ns >= share / SHARE_PART)
 			continue;
 		hungry[i] = 0;
 		dropped = true;

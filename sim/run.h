@@ -11,7 +11,7 @@ struct sim_run_guest {
 	uint32_t index;
 	struct sim_domain *domain; /* NULL: it does not exist yet */
 	bool building;             /* the toolstack is at it: it has no devices, nothing runs */
-	uint64_t cpu_ns, wait_ns;  /* when counting began */
+	uint64_t cpu_ns, wait_ns, host_ns; /* when counting began */
 	uint64_t t_ns[3], t_count;
 	uint64_t gone_t_ns[3], gone_count; /* of a device that is there no more */
 };

@@ -16,6 +16,21 @@ static void cpu_of(const struct sim_world *world, const struct sim_domain *domai
 	}
 }
 
+/* What dom0's threads and interrupts ran for a guest. */
+static uint64_t host_of(const struct sim_world *world, const struct sim_domain *domain)
+{
+	const struct sim_domain *dom0 = world->domains[0];
+	uint64_t ns = 0;
+
+	for (uint32_t i = 0; domain && i < dom0->task_count; i++)
+		if (dom0->tasks[i]->guest == domain->id)
+			ns += dom0->tasks[i]->cpu_ns;
+	for (uint32_t i = 0; domain && i < world->irq_count; i++)
+		if (world->irqs[i]->guest == domain->id)
+			ns += world->irqs[i]->cpu_ns;
+	return ns;
+}
+
 /* The vCPUs that the scenario says are the main container's: as many are there under any policy. */
 static uint64_t main_of(const struct sim_run *run, uint64_t *ret_vcpus)
 {
@@ -75,6 +90,7 @@ void sim_run_count(struct sim_run *run)
 		struct sim_run_guest *guest = &run->guests[i];
 
 		cpu_of(run->world, guest->domain, &guest->cpu_ns, &guest->wait_ns);
+		guest->host_ns = host_of(run->world, guest->domain);
 		latency_of(guest, guest->t_ns, &guest->t_count);
 	}
 	for (uint32_t i = 0; i < run->load_count; i++) {
@@ -157,16 +173,17 @@ static void report_loads(const struct sim_run *run, const struct sim_section *se
 /* ---- guests ---- */
 
 struct guest_sums {
-	uint64_t cpu_ns, wait_ns, t_ns[3], t_count;
+	uint64_t cpu_ns, wait_ns, host_ns, t_ns[3], t_count;
 };
 
 static void add_guest(const struct sim_run *run, const struct sim_run_guest *guest,
 		      struct guest_sums *sums)
 {
-	uint64_t cpu, wait, t[3], count;
+	uint64_t cpu, wait, t[3], count, host = host_of(run->world, guest->domain);
 
 	cpu_of(run->world, guest->domain, &cpu, &wait);
 	latency_of(guest, t, &count);
+	sums->host_ns += host > guest->host_ns ? host - guest->host_ns : 0; /* work may end */
 	sums->cpu_ns += cpu - guest->cpu_ns;
 	sums->wait_ns += wait - guest->wait_ns;
 	for (uint32_t i = 0; i < 3; i++)
@@ -178,15 +195,26 @@ static void report_guests(const struct sim_run *run, const struct sim_section *s
 			  uint64_t span_ns, struct sim_report *report)
 {
 	static const char *const parts[3] = { "t1", "t2", "t3" };
-	struct guest_sums sums = { 0 };
+	struct guest_sums sums = { 0 }, all = { 0 };
 	char prefix[SIM_NAME_MAX + 8];
 
-	for (uint32_t i = 0; i < run->guest_count; i++)
+	for (uint32_t i = 0; i < run->guest_count; i++) {
+		add_guest(run, &run->guests[i], &all);
 		if (run->guests[i].section == section)
 			add_guest(run, &run->guests[i], &sums);
+	}
 	snprintf(prefix, sizeof(prefix), "guest.%s", section->name);
 	sim_report_add(report, prefix, "cpu", "CPUs", (double)sums.cpu_ns / (double)span_ns,
 		       SIM_NEITHER);
+	sim_report_add(report, prefix, "host", "CPUs", (double)sums.host_ns / (double)span_ns,
+		       SIM_NEITHER);
+	sim_report_add(report, prefix, "both", "CPUs",
+		       (double)(sums.cpu_ns + sums.host_ns) / (double)span_ns, SIM_NEITHER);
+	if (all.cpu_ns + all.host_ns > 0)
+		sim_report_add(report, prefix, "share", "share",
+			       (double)(sums.cpu_ns + sums.host_ns) /
+				       (double)(all.cpu_ns + all.host_ns),
+			       SIM_NEITHER);
 	if (sums.cpu_ns + sums.wait_ns > 0)
 		sim_report_add(report, prefix, "wait", "share",
 			       (double)sums.wait_ns / (double)(sums.cpu_ns + sums.wait_ns),

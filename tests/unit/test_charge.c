@@ -172,6 +172,35 @@ static void test_weight_free(void **state)
 	assert_true(house_books(&h, 1)->ledger.owed_ns > 0);
 }
 
+/* A scheduler that is a third off its weights, and one who wants little: neither hides the debt. */
+static void test_weight_rough(void **state)
+{
+	struct house_guest *a = house_guest(&h, 0, 1), *b = house_guest(&h, 1, 2);
+	struct house_guest *c = house_guest(&h, 2, 3);
+	uint64_t of_a = 0, of_b = 0;
+
+	a->weight = b->weight = c->weight = 256;
+	for (int i = 0; i < 80; i++) {
+		uint64_t of_weight = a->weight * 900 * MS / (a->weight + b->weight);
+		uint64_t more = of_weight + of_weight / 5 < 850 * MS ? of_weight / 5 : 0;
+
+		if (i == 40) {
+			of_a = a->guest_ns + a->host_ns;
+			of_b = b->guest_ns + b->host_ns;
+		}
+		a->guest_ns += of_weight + more;
+		b->guest_ns += 900 * MS - of_weight - more;
+		c->guest_ns += 100 * MS;
+		a->host_ns += 200 * MS;
+		house_tick(&h, SECOND);
+		house_apply(&h);
+	}
+	of_a = a->guest_ns + a->host_ns - of_a;
+	of_b = b->guest_ns + b->host_ns - of_b;
+	assert_in_range(of_a * 1000 / (of_a + of_b), 480, 520);
+	assert_int_equal(c->weight, 256);
+}
+
 static void test_budget(void **state)
 {
 	struct house_guest *g = house_guest(&h, 0, 1);
@@ -440,11 +469,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, start, stop)
 	const struct CMUnitTest tests[] = {
-		TEST(cap),          TEST(idle),        TEST(floor),  TEST(weight),
-		TEST(weight_alike), TEST(weight_free), TEST(budget), TEST(contract),
-		TEST(unread),       TEST(reborn),      TEST(death),  TEST(unmeasured),
-		TEST(cannot),       TEST(refused),     TEST(off),    TEST(owned),
-		TEST(sedf_dc),
+		TEST(cap),          TEST(idle),        TEST(floor),        TEST(weight),
+		TEST(weight_alike), TEST(weight_free), TEST(weight_rough), TEST(budget),
+		TEST(contract),     TEST(unread),      TEST(reborn),       TEST(death),
+		TEST(unmeasured),   TEST(cannot),      TEST(refused),      TEST(off),
+		TEST(owned),        TEST(sedf_dc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
