@@ -124,7 +124,7 @@ static void scdoc_takes(FILE *out, const struct cli_verb *verb)
 		unsigned int group;
 		const char *text;
 	} groups[] = {
-		{ CLI_GROUP_HOST, "*--host* *--main-cpus* *--interval* *--set* " },
+		{ CLI_GROUP_HOST, "*--host* *--main-cpus* *--interval* *--limit* *--set* " },
 		{ CLI_GROUP_DIR, "*--state-dir* " },
 		{ CLI_GROUP_JSON, "*--json* " },
 	};
@@ -191,6 +191,9 @@ void cli_params_scdoc(FILE *out)
 		"*main-cpus*\n\tthe CPUs of the main container: a list such as 0-1,8, or auto\n\n"
 		"\tdefault auto: the first online CPU and its SMT siblings where the host has two "
 		"cores or more\n\n");
+	fprintf(out,
+		"*limit*\n\t_GUEST_=_SHARE_: a limit on the host CPU of a guest, see LIMITS; as "
+		"often as needed\n\n\tdefault none\n\n");
 	for (size_t i = 0; i < cl_param_count; i++) {
 		const struct cl_param_info *info = &cl_param_infos[i];
 

@@ -13,6 +13,8 @@ static const struct cli_option common[] = {
 	  "the main container's CPUs, such as 0-1,8, or auto" },
 	{ "interval", 'i', CLI_PARAM, "TIME", 0, CLI_GROUP_HOST,
 	  "time between two observations; default 1s" },
+	{ "limit", 'L', CLI_PARAM, "GUEST=SHARE", 0, CLI_GROUP_HOST,
+	  "hold a guest to a share of host CPU, such as web=5% or *=30%/cpu; as often as needed" },
 	{ "set", 's', CLI_SET, "NAME=VALUE", 0, CLI_GROUP_HOST,
 	  "set a parameter, as often as needed (see closer-params(5))" },
 	{ "state-dir", 'd', CLI_STRING, "DIR", CLI_AT(state_dir), CLI_GROUP_DIR,
@@ -77,8 +79,10 @@ static const struct cl_param_info *param_info(const char *name)
 	return NULL;
 }
 
-static const char *param_form(const struct cl_param_info *info)
+static const char *param_form(const char *name, const struct cl_param_info *info)
 {
+	if (strcmp(name, "limit") == 0)
+		return "GUEST=SHARE, such as web=5%, acme-*=30%/cpu or *=none";
 	if (!info)
 		return "a CPU list such as 0-1,8, or auto";
 	switch (info->unit) {
@@ -124,7 +128,7 @@ static enum cli_exit set_param(struct cli_call *call, const char *name, const ch
 				 low, high);
 	default:
 		return cli_usage(call, "'%s' is no value for %s: give %s", value, name,
-				 param_form(info));
+				 param_form(name, info));
 	}
 }
 

@@ -194,6 +194,15 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 			snprintf(what, sizeof(what), "vCPU %u",
 				 snap->vcpus[action->object.vcpu.v].index);
 		break;
+	case CL_ACTION_GROUP_QUOTA:
+		snprintf(what, sizeof(what), "container");
+		break;
+	case CL_ACTION_GROUP_IO:
+		snprintf(what, sizeof(what), "disk %u:%u", (unsigned)(action->object.key >> 32),
+			 (unsigned)(action->object.key & UINT32_MAX));
+		break;
+	case CL_ACTION_NIC_RATE:
+	case CL_ACTION_PACKET_RATE:
 	case CL_ACTION_NAPI_THREAD:
 		if (action->object.nic.v < snap->n.nics)
 			cl_escape(cl_snapshot_str(snap, snap->nics[action->object.nic.v].name),
@@ -222,6 +231,44 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 	return buf;
 }
 
+/* "1250 kB/s", "5% of a CPU", "800 packets/s" */
+char *cli_limit_text(enum cl_change_kind kind, int64_t number, uint64_t period_ns, char *buf,
+		     size_t size)
+{
+	double a_second =
+		(double)number * (double)CL_NS_PER_S / (double)(period_ns ? period_ns : 1);
+	char percent[32];
+
+	if (kind == CL_CHANGE_QUOTA)
+		snprintf(buf, size, "%s of a CPU",
+			 cl_share_text((uint64_t)(a_second * (double)CL_PPM / (double)CL_NS_PER_S),
+				       percent, sizeof(percent)));
+	else if (kind == CL_CHANGE_PACKETS)
+		snprintf(buf, size, "%.0f packets/s", a_second);
+	else
+		snprintf(buf, size, "%.0f kB/s%s", a_second / 1000,
+			 kind == CL_CHANGE_IO ? " each way" : "");
+	return buf;
+}
+
+static enum cl_change_kind limited_by(enum cl_action_kind kind)
+{
+	return kind == CL_ACTION_NIC_RATE      ? CL_CHANGE_RATE
+	       : kind == CL_ACTION_GROUP_QUOTA ? CL_CHANGE_QUOTA
+	       : kind == CL_ACTION_GROUP_IO    ? CL_CHANGE_IO
+					       : CL_CHANGE_PACKETS;
+}
+
+static char *limit_text(const struct cl_action *action, const struct cl_value *value, char *buf,
+			size_t size)
+{
+	if (value->tag == CL_VALUE_LIMIT)
+		return cli_limit_text(limited_by(action->kind), value->number, value->period_ns,
+				      buf, size);
+	snprintf(buf, size, "no limit");
+	return buf;
+}
+
 char *cli_value_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 		     const struct cl_value *value, char *buf, size_t size)
 {
@@ -233,6 +280,7 @@ char *cli_value_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 		snprintf(buf, size, "absent");
 		return buf;
 	case CL_VALUE_INT:
+	case CL_VALUE_LIMIT:
 		snprintf(buf, size, "%lld", (long long)value->number);
 		return buf;
 	case CL_VALUE_MASK:
@@ -307,6 +355,13 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 			 cli_lever_text(lever, (uint64_t)action->to.number, to, sizeof(to)));
 		return buf;
 	}
+	if (cl_throttle_period_ns(action->kind) != 0) {
+		snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
+			 cli_object_text(snap, action, object, sizeof(object)),
+			 limit_text(action, &action->from, from, sizeof(from)),
+			 limit_text(action, &action->to, to, sizeof(to)));
+		return buf;
+	}
 	snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
 		 cli_object_text(snap, action, object, sizeof(object)),
 		 cli_value_text(snap, plan, &action->from, from, sizeof(from)),
@@ -321,6 +376,13 @@ char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *settin
 
 	if (kind == CL_CHANGE_GROUP && !setting->present) {
 		snprintf(buf, size, "absent");
+		return buf;
+	}
+	if (kind == CL_CHANGE_RATE || kind == CL_CHANGE_QUOTA || kind == CL_CHANGE_IO ||
+	    kind == CL_CHANGE_PACKETS) {
+		if (setting->present)
+			return cli_limit_text(kind, setting->number, setting->period_ns, buf, size);
+		snprintf(buf, size, "no limit");
 		return buf;
 	}
 	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC) {
@@ -364,6 +426,22 @@ char *cli_change_text(const struct cl_change *change, char *buf, size_t size)
 			snprintf(buf, size, "vCPU %u of dom0", change->vcpu);
 		else
 			snprintf(buf, size, "vCPU %u of domain %u", change->vcpu, change->domid);
+		break;
+	case CL_CHANGE_RATE:
+		snprintf(buf, size, "transmit rate of device %u of domain %u", change->handle,
+			 change->domid);
+		break;
+	case CL_CHANGE_QUOTA:
+		snprintf(buf, size, "quota of %s", cl_escape(change->path, path, sizeof(path)));
+		break;
+	case CL_CHANGE_IO:
+		snprintf(buf, size, "disk %u:%u in %s", (unsigned)(change->device >> 32),
+			 (unsigned)(change->device & UINT32_MAX),
+			 cl_escape(change->path, path, sizeof(path)));
+		break;
+	case CL_CHANGE_PACKETS:
+		snprintf(buf, size, "packets out of %s",
+			 cl_escape(change->path, path, sizeof(path)));
 		break;
 	case CL_CHANGE_NIC:
 		snprintf(buf, size, "NAPI of %s", cl_escape(change->path, path, sizeof(path)));
@@ -416,6 +494,18 @@ static const char *why_not(const struct cl_snapshot *snap, enum cl_action_kind k
 	case CL_ACTION_WEIGHT_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
 		can = CL_CAN_ENTITLEMENT;
+		break;
+	case CL_ACTION_NIC_RATE:
+		can = CL_CAN_RATE;
+		break;
+	case CL_ACTION_GROUP_QUOTA:
+		can = CL_CAN_QUOTA;
+		break;
+	case CL_ACTION_GROUP_IO:
+		can = CL_CAN_IO_LIMIT;
+		break;
+	case CL_ACTION_PACKET_RATE:
+		can = CL_CAN_PACKET_RATE;
 		break;
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:

@@ -80,6 +80,8 @@ static int compare_actions(const struct cl_action *a, const struct cl_action *b)
 		return x->cpu < y->cpu ? -1 : 1;
 	if (x->nic.v != y->nic.v)
 		return x->nic.v < y->nic.v ? -1 : 1;
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
 	if (x->guest.v != y->guest.v)
 		return x->guest.v < y->guest.v ? -1 : 1;
 	if (x->vcpu.v != y->vcpu.v)
@@ -134,5 +136,6 @@ void cl_decide(const struct cl_snapshot *prev, const struct cl_snapshot *now,
 	pins(&tick);
 	charge(&tick);
 	place(&tick);
+	guard(&tick);
 	sort_actions(ret_plan->actions, ret_plan->n.actions);
 }

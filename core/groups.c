@@ -139,7 +139,7 @@ struct cl_group_ix group_root(const struct cl_snapshot *snap)
 	return (struct cl_group_ix){ i };
 }
 
-static bool is_there(const struct cl_snapshot *snap, const struct cl_group_ref *ref)
+bool group_there(const struct cl_snapshot *snap, const struct cl_group_ref *ref)
 {
 	char prefix[ROOT_LEN + 1 + CL_UUID_TEXT];
 	size_t len = ROOT_LEN;
@@ -186,7 +186,7 @@ static void create(struct tick *tick, const struct guest_view *view, const struc
 {
 	struct cl_cpuset cpus;
 
-	if (is_there(tick->now, ref) || is_planned(tick, ref))
+	if (group_there(tick->now, ref) || is_planned(tick, ref))
 		return;
 	struct cl_action *a = cl_plan_add(tick->plan, CL_ACTION_GROUP_CREATE);
 

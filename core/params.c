@@ -56,6 +56,14 @@ bool cl_params_check(const struct cl_params *params, const char **ret_name)
 		*ret_name = "interval_min";
 		return false;
 	}
+	if (params->guard_over > params->guard_window) {
+		*ret_name = "guard_over";
+		return false;
+	}
+	if (!cl_limits_check(params)) {
+		*ret_name = "limit";
+		return false;
+	}
 	if (params->follow_set > params->follow_cpu) {
 		*ret_name = "follow_set";
 		return false;
@@ -179,6 +187,11 @@ static bool parse_charge(const char *text, uint64_t *ret_value)
 	return false;
 }
 
+int cl_share_parse(const char *text, uint64_t *ret_ppm)
+{
+	return parse_value(text, suffixes_ppm, ret_ppm);
+}
+
 static bool parse_bool(const char *text, uint64_t *ret_value)
 {
 	static const char *const yes[] = { "1", "yes", "on", "true" };
@@ -208,6 +221,8 @@ int cl_param_set(struct cl_params *params, const char *name, const char *value)
 		params->main_cpus = set;
 		return 0;
 	}
+	if (same_name("limit", name))
+		return cl_limit_set(params, value);
 	if (!info)
 		return -ENOENT;
 	if (info->unit == CL_UNIT_BOOL)
@@ -239,10 +254,38 @@ static size_t put_number(char *buf, uint64_t value)
 	return len;
 }
 
+/* In the largest unit that says it exactly. */
+static void put_value(enum cl_unit unit, uint64_t value, char *buf, size_t size)
+{
+	const struct suffix *best = NULL;
+	char text[32];
+
+	for (const struct suffix *s = suffixes_of(unit); s->text; s++)
+		if (s->text[0] && value % s->scale == 0 && value >= s->scale &&
+		    (!best || s->scale > best->scale))
+			best = s;
+	if (!best && unit == CL_UNIT_PPM && value > 0)
+		best = &suffixes_ppm[1];
+	size_t len = put_number(text, best ? value / best->scale : value);
+
+	if (best)
+		memcpy(text + len, best->text, strlen(best->text) + 1);
+	if (unit == CL_UNIT_CHARGE && value < sizeof(charges) / sizeof(charges[0]))
+		memcpy(text, charges[value], strlen(charges[value]) + 1);
+	size_t room = strlen(text) < size ? strlen(text) : size - 1;
+
+	memcpy(buf, text, room);
+	buf[room] = '\0';
+}
+
+void cl_share_format(uint64_t ppm, char *buf, size_t size)
+{
+	put_value(CL_UNIT_PPM, ppm, buf, size);
+}
+
 bool cl_param_get(const struct cl_params *params, const char *name, char *buf, size_t size)
 {
 	const struct cl_param_info *info = find(name);
-	char text[32];
 
 	assert(size > 0);
 	if (same_name("main_cpus", name)) {
@@ -252,28 +295,13 @@ bool cl_param_get(const struct cl_params *params, const char *name, char *buf, s
 			cl_cpuset_format(&params->main_cpus, buf, size);
 		return true;
 	}
+	if (same_name("limit", name)) {
+		cl_limits_format(params, buf, size);
+		return true;
+	}
 	if (!info)
 		return false;
-	/* The largest unit that says it exactly. */
-	const struct suffix *best = NULL;
-	uint64_t value = value_of(params, info);
-
-	for (const struct suffix *s = suffixes_of(info->unit); s->text; s++)
-		if (s->text[0] && value % s->scale == 0 && value >= s->scale &&
-		    (!best || s->scale > best->scale))
-			best = s;
-	if (!best && info->unit == CL_UNIT_PPM && value > 0)
-		best = &suffixes_ppm[1];
-	size_t len = put_number(text, best ? value / best->scale : value);
-
-	if (best)
-		memcpy(text + len, best->text, strlen(best->text) + 1);
-	if (info->unit == CL_UNIT_CHARGE && value < sizeof(charges) / sizeof(charges[0]))
-		memcpy(text, charges[value], strlen(charges[value]) + 1);
-	size_t room = strlen(text) < size ? strlen(text) : size - 1;
-
-	memcpy(buf, text, room);
-	buf[room] = '\0';
+	put_value(info->unit, value_of(params, info), buf, size);
 	return true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A plan's memory, and the tables of action kinds and reasons. */
-#include <closer/plan.h>
+#include <closer/state.h>
 
 #include "mask_table.h"
 
@@ -87,12 +87,16 @@ const char *cl_reason_text(enum cl_reason reason)
 	return reason_texts[reason];
 }
 
+#define THROTTLES                                                                                  \
+	(CL_THROTTLES_MAX + 1) /* what holds a guest back, and one that is not possible            \
+				*/
+
 /* One action an object and attribute: each work, interrupt, group, CPU and network device, two a
- * vCPU, and four new groups a guest; the fence. */
+ * vCPU, four new groups a guest and what holds it back; the fence. */
 static uint32_t action_cap(const struct cl_limits *cap)
 {
 	return cap->works + 2 * cap->vcpus + cap->irqs + cap->groups + cap->cpus + cap->nics +
-	       10 * cap->guests + 2;
+	       (10 + THROTTLES) * cap->guests + 2;
 }
 
 /* What snapshots hold, two masks a CPU, two sets a guest, one a vCPU. */

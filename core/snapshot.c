@@ -185,13 +185,14 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	}
 #define DEFAULT_nics                                                                               \
 	{                                                                                          \
-		.guest = { CL_NONE }, .threaded = CL_NONE, .rx_packets = CL_UNKNOWN,               \
-		.rx_bytes = CL_UNKNOWN, .tx_packets = CL_UNKNOWN, .tx_bytes = CL_UNKNOWN           \
+		.guest = { CL_NONE }, .handle = CL_NONE, .threaded = CL_NONE,                      \
+		.rx_packets = CL_UNKNOWN, .rx_bytes = CL_UNKNOWN, .tx_packets = CL_UNKNOWN,        \
+		.tx_bytes = CL_UNKNOWN                                                             \
 	}
 #define DEFAULT_disks                                                                              \
 	{                                                                                          \
-		.guest = { CL_NONE }, .rd_ops = CL_UNKNOWN, .rd_bytes = CL_UNKNOWN,                \
-		.wr_ops = CL_UNKNOWN, .wr_bytes = CL_UNKNOWN                                       \
+		.guest = { CL_NONE }, .device = CL_UNKNOWN, .rd_ops = CL_UNKNOWN,                  \
+		.rd_bytes = CL_UNKNOWN, .wr_ops = CL_UNKNOWN, .wr_bytes = CL_UNKNOWN               \
 	}
 #define DEFAULT_irqs                                                                               \
 	{                                                                                          \

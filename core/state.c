@@ -282,6 +282,24 @@ bool cl_state_own_vcpu(struct cl_state *state, const struct cl_uuid *guest, uint
 	return true;
 }
 
+struct cl_state_guest *state_add_guest(struct cl_state *state, const struct cl_uuid *id)
+{
+	struct cl_state_guest *g = state->guests;
+	uint32_t i = 0;
+
+	while (i < state->n.guests && cl_uuid_compare(&g[i].id, id) < 0)
+		i++;
+	if (i < state->n.guests && cl_uuid_compare(&g[i].id, id) == 0)
+		return &g[i];
+	if (state->n.guests == state->cap.guests)
+		return NULL;
+	memmove(&g[i + 1], &g[i], (state->n.guests - i) * sizeof(*g));
+	state->n.guests++;
+	memset(&g[i], 0, sizeof(*g));
+	g[i].id = *id;
+	return &g[i];
+}
+
 bool cl_state_own_fence(struct cl_state *state)
 {
 	state->fenced = 1;
@@ -391,9 +409,7 @@ static void vcpu_outcome(struct cl_state *state, const struct cl_params *params,
 	}
 }
 
-/* Refused: later. Gone: nothing to try again. */
-static void back_off(struct cl_backoff *backoff, const struct cl_params *params, int code,
-		     uint64_t now_ns)
+void back_off(struct cl_backoff *backoff, const struct cl_params *params, int code, uint64_t now_ns)
 {
 	if (code == 0) {
 		backoff->retry_ns = 0;
@@ -511,6 +527,12 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
 	case CL_ACTION_WEIGHT_SET:
 	case CL_ACTION_BUDGET_SET:
 		lever_outcome(state, params, action, code, now_ns);
+		break;
+	case CL_ACTION_NIC_RATE:
+	case CL_ACTION_GROUP_QUOTA:
+	case CL_ACTION_GROUP_IO:
+	case CL_ACTION_PACKET_RATE:
+		throttle_outcome(state, params, action, code, now_ns);
 		break;
 	case CL_ACTION_THREAD_RELEASE:
 	case CL_ACTION_IRQ_RELEASE:

@@ -14,6 +14,14 @@ struct cl_state_work *state_find_work(struct cl_state *state, const struct cl_uu
 /* NULL: it has none. add: one without debt or contract; there is room. */
 struct cl_state_ledger *state_find_ledger(struct cl_state *state, const struct cl_uuid *guest);
 struct cl_state_ledger *state_add_ledger(struct cl_state *state, const struct cl_uuid *guest);
+/* Refused: later. Gone: nothing to try again. */
+void back_off(struct cl_backoff *backoff, const struct cl_params *params, int code,
+	      uint64_t now_ns);
+/* Its entry, which is made if there is none; NULL: full. */
+struct cl_state_guest *state_add_guest(struct cl_state *state, const struct cl_uuid *id);
+/* throttles.c */
+void throttle_outcome(struct cl_state *state, const struct cl_params *params,
+		      const struct cl_action *action, int code, uint64_t now_ns);
 struct cl_state_irq *state_find_irq(struct cl_state *state, uint32_t number);
 
 #endif

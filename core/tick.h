@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * tick: what the parts of one decision share. account -> carry (state) -> pins -> charge -> target
- * -> place, in that order.
+ * -> place -> guard, in that order.
  */
 #ifndef CLOSER_CORE_TICK_H
 #define CLOSER_CORE_TICK_H
@@ -84,6 +84,38 @@ void groups_keep(struct tick *tick);
 void fence(struct tick *tick);
 /* Of the snapshot, or CL_NONE. */
 struct cl_group_ix group_root(const struct cl_snapshot *snap);
+
+bool group_there(const struct cl_snapshot *snap, const struct cl_group_ref *ref);
+
+/* throttles.c: what holds a guest back, one kind of it at a time. */
+struct throttle { /* one of a guest's, as it is and as it is used */
+	enum cl_action_kind kind;
+	struct cl_state_throttle *state;
+	struct cl_nic_ix nic;
+	uint64_t asked; /* units each period, in this interval */
+};
+struct asked { /* by a guest, of its devices, in this interval */
+	uint64_t sent, received, requests;
+};
+void ask_devices(const struct tick *tick, uint32_t guest, struct asked *ret_asked);
+struct throttles {
+	struct throttle of[CL_THROTTLES_MAX];
+	uint32_t n;
+};
+/* Those of a kind that may be set; contained_ns: what its container ran. */
+void throttles_of(struct tick *tick, uint32_t guest, enum cl_action_kind kind,
+		  uint64_t contained_ns, struct throttles *ret_levers);
+void throttles_tidy(struct cl_state_guard *guard); /* frees the slots of what is not set */
+uint64_t throttle_floor(enum cl_action_kind kind);
+/* to 0: absent. */
+void throttle_set(struct tick *tick, uint32_t guest, const struct throttle *throttle, uint64_t to,
+		  const struct cl_why *why);
+/* Says in the plan that there is none of this kind here. */
+void throttle_cannot(struct tick *tick, uint32_t guest, enum cl_action_kind kind,
+		     const struct cl_why *why);
+
+/* guard.c: guests are held to their limits. */
+void guard(struct tick *tick);
 
 /* place.c: verdicts and actions */
 void place(struct tick *tick);

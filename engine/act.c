@@ -383,6 +383,8 @@ static int change(struct job *job, uint32_t i, struct cl_tick *tick, struct cl_e
 	code = -e->host->ops->apply(e->host, &job->changes[at], &err);
 	if (code == ESTALE && was_adopted(e->state, action, &hash))
 		adopt_again(e, action);
+	if (code == ESTALE && e->keeps && cl_change_limits(job->changes[at].kind))
+		(void)cl_journal_drop(e->writer, &job->changes[at], NULL); /* undo compares, too */
 	job->failed[at] = code != 0;
 	tick->done += code == 0;
 	tick->failed += code != 0;

@@ -55,6 +55,30 @@ static bool number_sound(const struct cl_change *c)
 	return c->domid > 0 && c->domid <= DOMID_MAX && c->from.number > 0 && c->to.number > 0;
 }
 
+static bool is_limit(const struct cl_setting *s)
+{
+	return s->present ? s->number > 0 && s->period_ns >= CL_NS_PER_US &&
+				    s->period_ns <= CL_NS_PER_S
+			  : s->number >= 0 && s->number <= 1 && s->period_ns == 0;
+}
+
+bool cl_change_limits(enum cl_change_kind kind)
+{
+	return kind == CL_CHANGE_RATE || kind == CL_CHANGE_QUOTA || kind == CL_CHANGE_IO ||
+	       kind == CL_CHANGE_PACKETS;
+}
+
+static bool limit_sound(const struct cl_change *c)
+{
+	if (!is_limit(&c->from) || !is_limit(&c->to) || (!c->from.present && !c->to.present))
+		return false;
+	if (c->kind == CL_CHANGE_RATE)
+		return c->domid > 0 && c->domid <= DOMID_MAX && c->handle <= INT32_MAX;
+	if (c->kind == CL_CHANGE_PACKETS)
+		return device_sound(c->path);
+	return path_sound(c->path) && strncmp(c->path, "/closer/", 8) == 0;
+}
+
 bool cl_change_sound(const struct cl_change *c)
 {
 	switch (c->kind) {
@@ -81,6 +105,11 @@ bool cl_change_sound(const struct cl_change *c)
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
 		return number_sound(c);
+	case CL_CHANGE_RATE:
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_IO:
+	case CL_CHANGE_PACKETS:
+		return limit_sound(c);
 	}
 	return false;
 }
@@ -101,7 +130,19 @@ int cl_change_compare(const struct cl_change *a, const struct cl_change *b)
 	case CL_CHANGE_GROUP:
 	case CL_CHANGE_FENCE:
 	case CL_CHANGE_NIC:
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_PACKETS:
 		return strcmp(a->path, b->path);
+	case CL_CHANGE_IO:
+		if (a->device != b->device)
+			return a->device < b->device ? -1 : 1;
+		return strcmp(a->path, b->path);
+	case CL_CHANGE_RATE:
+		if (a->domid != b->domid)
+			return a->domid < b->domid ? -1 : 1;
+		if (a->handle != b->handle)
+			return a->handle < b->handle ? -1 : 1;
+		return cl_uuid_compare(&a->domain, &b->domain);
 	case CL_CHANGE_VCPU:
 		if (a->domid != b->domid)
 			return a->domid < b->domid ? -1 : 1;

@@ -6,6 +6,8 @@
  */
 #include "act.h"
 
+#include "build.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/file.h>
@@ -65,6 +67,39 @@ static int64_t number_now(const struct cl_snapshot *now, const struct cl_change 
 	return -1;
 }
 
+/* What holds a guest back: whose it is, and which of its kind. */
+static bool throttle_of(const struct cl_snapshot *now, const struct cl_change *c,
+			struct cl_record_edit *edit)
+{
+	static const enum cl_action_kind kinds[] = {
+		[CL_CHANGE_RATE] = CL_ACTION_NIC_RATE,
+		[CL_CHANGE_QUOTA] = CL_ACTION_GROUP_QUOTA,
+		[CL_CHANGE_IO] = CL_ACTION_GROUP_IO,
+		[CL_CHANGE_PACKETS] = CL_ACTION_PACKET_RATE,
+	};
+
+	edit->edit = CL_EDIT_OWN_THROTTLE;
+	edit->number = kinds[c->kind];
+	edit->set = c->to.present ? (uint64_t)c->to.number : 0;
+	edit->key = c->kind == CL_CHANGE_IO ? c->device : 0;
+	if (c->kind == CL_CHANGE_QUOTA || c->kind == CL_CHANGE_IO)
+		return cl_build_ours(c->path, &edit->guest);
+	for (uint32_t i = 0; i < now->n.nics; i++) {
+		const struct cl_nic *nic = &now->nics[i];
+		const char *name = cl_snapshot_str(now, nic->name);
+
+		if (nic->guest.v >= now->n.guests ||
+		    (c->kind == CL_CHANGE_RATE ? nic->handle != c->handle ||
+							 now->guests[nic->guest.v].domid != c->domid
+					       : strcmp(name, c->path) != 0))
+			continue;
+		edit->guest = now->guests[nic->guest.v].id;
+		edit->key = cl_throttle_key(name);
+		return true;
+	}
+	return false; /* gone, and its limit with it */
+}
+
 /*
  * What core is to remember of an object that the journal has as ours. False: of such a one nothing.
  * A vCPU that is as it was found is none of ours yet: closer ended before it came to that one.
@@ -113,11 +148,27 @@ static bool edit_of(const struct cl_snapshot *now, const struct cl_change *c,
 		edit->contract = (uint64_t)c->from.number;
 		edit->mask_hash = (uint64_t)c->to.number;
 		return number_now(now, c) != c->from.number;
+	case CL_CHANGE_RATE:
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_IO:
+	case CL_CHANGE_PACKETS:
+		return throttle_of(now, c, edit);
 	case CL_CHANGE_GROUP:
 	case CL_CHANGE_NIC:
 		break;
 	}
 	return false;
+}
+
+/* When what is in force now was first set, on the clock that snapshots bear. */
+static uint64_t since_ns(const struct cl_journal *journal, const struct cl_journal_entry *entry)
+{
+	uint64_t ticks = 0;
+
+	for (uint32_t i = entry->change_first; i < entry->change_first + entry->change_count; i++)
+		if (ticks == 0 || !journal->changes[i].from.present)
+			ticks = journal->notes[i].ticks;
+	return ticks * (CL_NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
 static int tell(struct cl_engine *e, const struct cl_record_edit *edit, bool *ret_known,
@@ -146,8 +197,10 @@ static int own_entries(struct cl_engine *e, const struct cl_journal *journal,
 
 		if (!entry->dropped && !journal->notes[last].inherited &&
 		    !journal->notes[last].fenced &&
-		    edit_of(cl_engine_now(e), &entry->change, &edit))
+		    edit_of(cl_engine_now(e), &entry->change, &edit)) {
+			edit.since_ns = since_ns(journal, entry);
 			r = tell(e, &edit, &known, reterr);
+		}
 	}
 	return r;
 }

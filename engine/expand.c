@@ -103,6 +103,38 @@ static enum cl_expanded entitlement_of(const struct cl_snapshot *now,
 		       : CL_EXPANDED_BAD;
 }
 
+/* Absence, or so much each period. */
+static bool limit_of(const struct cl_value *value, struct cl_setting *ret)
+{
+	ret->present = value->tag == CL_VALUE_LIMIT;
+	ret->number = ret->present ? value->number : 0;
+	ret->period_ns = ret->present ? value->period_ns : 0;
+	return ret->present || value->tag == CL_VALUE_ABSENT;
+}
+
+static bool limited(const struct cl_snapshot *now, const struct cl_action *action,
+		    struct cl_change *c)
+{
+	enum cl_action_kind kind = action->kind;
+	bool fine;
+
+	if (kind == CL_ACTION_GROUP_QUOTA || kind == CL_ACTION_GROUP_IO) {
+		fine = cl_group_path(&action->object.group, now, c->path);
+		c->device = action->object.key;
+		c->kind = kind == CL_ACTION_GROUP_IO ? CL_CHANGE_IO : CL_CHANGE_QUOTA;
+	} else {
+		fine = action->object.guest.v < now->n.guests && device_of(now, action, c);
+		c->kind = kind == CL_ACTION_NIC_RATE ? CL_CHANGE_RATE : CL_CHANGE_PACKETS;
+	}
+	if (fine && kind == CL_ACTION_NIC_RATE) {
+		c->path[0] = '\0';
+		c->handle = now->nics[action->object.nic.v].handle;
+		c->domid = now->guests[action->object.guest.v].domid;
+		c->domain = now->guests[action->object.guest.v].id;
+	}
+	return fine && limit_of(&action->from, &c->from) && limit_of(&action->to, &c->to);
+}
+
 static bool cpus_of(const struct cl_plan *plan, const struct cl_value *value,
 		    struct cl_setting *ret)
 {
@@ -117,6 +149,24 @@ static int32_t process_of(const struct cl_snapshot *now, const struct cl_action 
 	return guest.v < now->n.guests ? now->guests[guest.v].process.tid : 0;
 }
 
+/* A release has only its object. */
+static bool thread_of(const struct cl_snapshot *now, const struct cl_plan *plan,
+		      const struct cl_action *action, struct cl_change *c)
+{
+	c->kind = CL_CHANGE_THREAD;
+	c->thread = action->object.thread;
+	c->process = process_of(now, action);
+	if (action->kind == CL_ACTION_THREAD_RELEASE)
+		return true;
+	if (!place_of(now, plan, &action->from, &c->from) ||
+	    !place_of(now, plan, &action->to, &c->to))
+		return false;
+	/* A group that is left alone on one side is no part of the other side either. */
+	if (!c->to.has_path || !c->from.has_path)
+		c->to.has_path = c->from.has_path = false;
+	return true;
+}
+
 enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *plan,
 			   const struct cl_action *action, struct cl_change *ret_change)
 {
@@ -128,16 +178,9 @@ enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *
 	case CL_ACTION_THREAD_PLACE:
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_RELEASE:
-		c->kind = CL_CHANGE_THREAD;
-		c->thread = action->object.thread;
-		c->process = process_of(now, action);
+		fine = thread_of(now, plan, action, c);
 		if (action->kind == CL_ACTION_THREAD_RELEASE)
 			return CL_EXPANDED_DROP;
-		fine = place_of(now, plan, &action->from, &c->from) &&
-		       place_of(now, plan, &action->to, &c->to);
-		/* A group that is left alone on one side is no part of the other side either. */
-		if (!c->to.has_path || !c->from.has_path)
-			c->to.has_path = c->from.has_path = false;
 		break;
 	case CL_ACTION_IRQ_PLACE:
 	case CL_ACTION_IRQ_RELEASE:
@@ -176,6 +219,12 @@ enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *
 	case CL_ACTION_NAPI_THREAD:
 		fine = device_of(now, action, c) && number_of(&action->from, &c->from) &&
 		       number_of(&action->to, &c->to);
+		break;
+	case CL_ACTION_NIC_RATE:
+	case CL_ACTION_GROUP_QUOTA:
+	case CL_ACTION_GROUP_IO:
+	case CL_ACTION_PACKET_RATE:
+		fine = limited(now, action, c);
 		break;
 	case CL_ACTION_FENCE:
 		c->kind = CL_CHANGE_FENCE;

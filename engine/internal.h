@@ -23,7 +23,8 @@
  * below /closer only. What is not sound is neither written nor, found in a file, believed.
  */
 bool cl_change_sound(const struct cl_change *change);
-bool cl_path_ours(const char *path); /* "/closer" or below */
+bool cl_change_limits(enum cl_change_kind kind); /* RATE, QUOTA, IO, PACKETS */
+bool cl_path_ours(const char *path);             /* "/closer" or below */
 /* By object; values are not compared. */
 int cl_change_compare(const struct cl_change *a, const struct cl_change *b);
 bool cl_change_same(const struct cl_change *a, const struct cl_change *b);

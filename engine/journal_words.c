@@ -111,6 +111,26 @@ static bool next_container(char **p, struct cl_setting *ret)
 	return next_cpus(p, &ret->cpus);
 }
 
+/* "absent", "unpassed", or "limit <number> per <ns>". */
+static bool next_limit(char **p, struct cl_setting *ret)
+{
+	uint64_t number;
+	char *word;
+
+	if (!next_word(p, &word))
+		return false;
+	if (strcmp(word, "limit") != 0) {
+		ret->number = strcmp(word, "unpassed") == 0;
+		return ret->number || strcmp(word, "absent") == 0;
+	}
+	ret->present = true;
+	if (!next_number(p, INT64_MAX, &number) || !next_is(p, "per") ||
+	    !next_number(p, UINT64_MAX, &ret->period_ns))
+		return false;
+	ret->number = (int64_t)number;
+	return true;
+}
+
 static bool next_plain_cpus(char **p, struct cl_setting *ret)
 {
 	ret->present = true;
@@ -160,14 +180,14 @@ static bool next_domain(char **p, struct cl_change *c)
 	return cl_uuid_parse(uuid, &c->domain);
 }
 
-static bool next_vcpu(char **p, struct cl_change *c)
+/* A vCPU or a device of one: "<number> domain ...". */
+static bool next_of_domain(char **p, uint64_t most, struct cl_change *c, uint32_t *ret_number)
 {
-	uint64_t vcpu;
+	uint64_t number;
 
-	c->kind = CL_CHANGE_VCPU;
-	if (!next_number(p, CL_CPUS_MAX - 1, &vcpu))
+	if (!next_number(p, most, &number))
 		return false;
-	c->vcpu = (uint32_t)vcpu;
+	*ret_number = (uint32_t)number;
 	return next_domain(p, c);
 }
 
@@ -185,6 +205,13 @@ static bool is_entitlement(const char *kind, enum cl_change_kind *ret)
 		}
 	}
 	return false;
+}
+
+static bool next_io(char **p, struct cl_change *c)
+{
+	c->kind = CL_CHANGE_IO;
+	return next_text(p, c->path, sizeof(c->path)) && next_is(p, "device") &&
+	       next_number(p, UINT64_MAX, &c->device);
 }
 
 bool next_object(char **p, struct cl_change *c)
@@ -209,8 +236,16 @@ bool next_object(char **p, struct cl_change *c)
 		c->irq = (uint32_t)number;
 		return true;
 	}
-	if (strcmp(kind, "vcpu") == 0)
-		return next_vcpu(p, c);
+	if (strcmp(kind, "vcpu") == 0) {
+		c->kind = CL_CHANGE_VCPU;
+		return next_of_domain(p, CL_CPUS_MAX - 1, c, &c->vcpu);
+	}
+	if (strcmp(kind, "rate") == 0) {
+		c->kind = CL_CHANGE_RATE;
+		return next_of_domain(p, INT32_MAX, c, &c->handle);
+	}
+	if (strcmp(kind, "io") == 0)
+		return next_io(p, c);
 	if (is_entitlement(kind, &c->kind))
 		return next_domain(p, c);
 	if (strcmp(kind, "fence") == 0)
@@ -219,6 +254,10 @@ bool next_object(char **p, struct cl_change *c)
 		c->kind = CL_CHANGE_NIC;
 	else if (strcmp(kind, "group") == 0)
 		c->kind = CL_CHANGE_GROUP;
+	else if (strcmp(kind, "quota") == 0)
+		c->kind = CL_CHANGE_QUOTA;
+	else if (strcmp(kind, "packets") == 0)
+		c->kind = CL_CHANGE_PACKETS;
 	else
 		return false;
 	return next_text(p, c->path, sizeof(c->path));
@@ -231,7 +270,9 @@ bool next_setting(char **p, enum cl_change_kind kind, struct cl_setting *ret)
 		[CL_CHANGE_GROUP] = next_container, [CL_CHANGE_FENCE] = next_fence,
 		[CL_CHANGE_VCPU] = next_plain_cpus, [CL_CHANGE_NIC] = next_switch,
 		[CL_CHANGE_CAP] = next_amount,      [CL_CHANGE_WEIGHT] = next_amount,
-		[CL_CHANGE_BUDGET] = next_amount,
+		[CL_CHANGE_BUDGET] = next_amount,   [CL_CHANGE_RATE] = next_limit,
+		[CL_CHANGE_QUOTA] = next_limit,     [CL_CHANGE_IO] = next_limit,
+		[CL_CHANGE_PACKETS] = next_limit,
 	};
 
 	return values[kind](p, ret);

@@ -98,8 +98,13 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 	char cpus[CPUS_TEXT];
 
 	add(t, " %s ", side);
-	if (kind == CL_CHANGE_GROUP && !s->present) {
+	if ((kind == CL_CHANGE_GROUP || cl_change_limits(kind)) && !s->present) {
 		add(t, s->number ? "unpassed" : "absent");
+		return;
+	}
+	if (cl_change_limits(kind)) {
+		add(t, "limit %lld per %llu", (long long)s->number,
+		    (unsigned long long)s->period_ns);
 		return;
 	}
 	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC || cl_change_entitles(kind))
@@ -120,6 +125,13 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 
 static void add_object(struct text *t, const struct cl_change *c)
 {
+	static const char *const names[] = {
+		[CL_CHANGE_GROUP] = "group",     [CL_CHANGE_FENCE] = "fence",
+		[CL_CHANGE_NIC] = "nic",         [CL_CHANGE_CAP] = "cap",
+		[CL_CHANGE_WEIGHT] = "weight",   [CL_CHANGE_BUDGET] = "budget",
+		[CL_CHANGE_QUOTA] = "quota",     [CL_CHANGE_IO] = "io",
+		[CL_CHANGE_PACKETS] = "packets",
+	};
 	char uuid[CL_UUID_TEXT];
 
 	cl_uuid_format(&c->domain, uuid);
@@ -130,29 +142,27 @@ static void add_object(struct text *t, const struct cl_change *c)
 	case CL_CHANGE_IRQ:
 		add(t, "irq %u", c->irq);
 		break;
-	case CL_CHANGE_GROUP:
-		add(t, "group ");
-		add_text(t, c->path);
-		break;
-	case CL_CHANGE_FENCE:
-		add(t, "fence ");
-		add_text(t, c->path);
-		break;
 	case CL_CHANGE_VCPU:
 		add(t, "vcpu %u domain %u uuid %s", c->vcpu, c->domid, uuid);
 		break;
-	case CL_CHANGE_NIC:
-		add(t, "nic ");
-		add_text(t, c->path);
+	case CL_CHANGE_RATE:
+		add(t, "rate %u domain %u uuid %s", c->handle, c->domid, uuid);
 		break;
 	case CL_CHANGE_CAP:
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
-		add(t, "%s domain %u uuid %s",
-		    c->kind == CL_CHANGE_CAP      ? "cap"
-		    : c->kind == CL_CHANGE_WEIGHT ? "weight"
-						  : "budget",
-		    c->domid, uuid);
+		add(t, "%s domain %u uuid %s", names[c->kind], c->domid, uuid);
+		break;
+	case CL_CHANGE_GROUP:
+	case CL_CHANGE_FENCE:
+	case CL_CHANGE_NIC:
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_IO:
+	case CL_CHANGE_PACKETS:
+		add(t, "%s ", names[c->kind]);
+		add_text(t, c->path);
+		if (c->kind == CL_CHANGE_IO)
+			add(t, " device %llu", (unsigned long long)c->device);
 		break;
 	}
 }
@@ -294,8 +304,8 @@ static bool later_same(const struct cl_journal *j, const struct cl_journal_entry
 		const struct cl_setting *other = &j->changes[i].to;
 
 		if (to->present == other->present && to->has_path == other->has_path &&
-		    to->number == other->number && strcmp(to->path, other->path) == 0 &&
-		    cl_cpuset_equal(&to->cpus, &other->cpus))
+		    to->number == other->number && to->period_ns == other->period_ns &&
+		    strcmp(to->path, other->path) == 0 && cl_cpuset_equal(&to->cpus, &other->cpus))
 			return true;
 	}
 	return false;

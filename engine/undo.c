@@ -40,6 +40,10 @@ static bool same_exactly(enum cl_change_kind kind, const struct cl_setting *is,
 		return false;
 	if (kind == CL_CHANGE_GROUP && (!is->present || !wanted->present))
 		return is->present == wanted->present;
+	if (cl_change_limits(kind)) /* an absent one's number is about its controller */
+		return is->present == wanted->present &&
+		       (!is->present ||
+			(is->number == wanted->number && is->period_ns == wanted->period_ns));
 	return is->number == wanted->number && cl_cpuset_equal(&is->cpus, &wanted->cpus);
 }
 
@@ -188,6 +192,10 @@ static void left(struct cl_undo *u, uint32_t at, const struct cl_setting *is)
 	if (cl_change_entitles(u->journal->entries[at].change.kind)) {
 		cl_undo_note(o, "somebody else has set it to %lld: left alone",
 			     (long long)is->number);
+		return;
+	}
+	if (cl_change_limits(u->journal->entries[at].change.kind)) {
+		cl_undo_note(o, "somebody else has set it: left alone");
 		return;
 	}
 	cl_cpuset_format(&is->cpus, now, sizeof(now));

@@ -46,7 +46,11 @@ void cl_cans_ask(struct cl_cans *cans, const struct cl_cgroup *cgroup)
 	cl_cans_set(cans, CL_CAN_FENCE, false,
 		    "guests' vCPUs are tasks of this kernel, and a fence would keep them out as "
 		    "well");
-	/* PIN, NAPI_THREAD, PARTITION: for hosts to which they apply. */
+	static const enum cl_can limits[] = { CL_CAN_QUOTA, CL_CAN_IO_LIMIT, CL_CAN_PACKET_RATE };
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		cl_cans_set(cans, limits[i], false, "not on this kind of host");
+	/* PIN, NAPI_THREAD, PARTITION, RATE: for hosts to which they apply. */
 }
 
 void cl_cans_fence(struct cl_cans *cans, const struct cl_cgroup *cgroup)

@@ -76,12 +76,19 @@
 	{                                                                                          \
 		0                                                                                  \
 	}
-#define INIT_group_ref            INIT_why
-#define INIT_backoff              INIT_why
-#define INIT_value                INIT_why
-#define INIT_object               INIT_why
-#define INIT_ledger               INIT_why
-#define INIT_charge_books         INIT_why
+#define INIT_group_ref    INIT_why
+#define INIT_backoff      INIT_why
+#define INIT_value        INIT_why
+#define INIT_object       INIT_why
+#define INIT_ledger       INIT_why
+#define INIT_charge_books INIT_why
+#define INIT_state_guard  INIT_why
+#define INIT_throttles                                                                             \
+	{                                                                                          \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
+	}
 #define BY_POSITION(kind, member) INIT_##kind,
 #define BY_NAME(kind, member)     .member = INIT_##kind,
 #define COVERED(table, type)                                                                       \
@@ -100,6 +107,8 @@ COVERED(ledger, struct cl_ledger)
 COVERED(state_ledgers, struct cl_state_ledger)
 COVERED(charge_books, struct cl_charge_books)
 COVERED(write_off, struct cl_write_off)
+COVERED(state_throttle, struct cl_state_throttle)
+COVERED(state_guard, struct cl_state_guard)
 COVERED(value, struct cl_value)
 COVERED(object, struct cl_object)
 COVERED(action, struct cl_action)
@@ -176,6 +185,10 @@ uint64_t cl_get_u64(struct cl_source *source)
 #define PUT_object(sink, field)       put_object(sink, &(field));
 #define PUT_ledger(sink, field)       put_ledger(sink, &(field));
 #define PUT_charge_books(sink, field) put_charge_books(sink, &(field));
+#define PUT_state_guard(sink, field)  put_state_guard(sink, &(field));
+#define PUT_throttles(sink, field)                                                                 \
+	for (size_t i = 0; i < CL_COUNT(field); i++)                                               \
+		put_state_throttle(sink, &(field)[i]);
 
 #define GET_u64(source, field)  field = get_u64(source);
 #define GET_u32(source, field)  field = get_u32(source);
@@ -206,10 +219,14 @@ uint64_t cl_get_u64(struct cl_source *source)
 	}
 #define GET_chars(source, field) get_chars(source, field, sizeof(field));
 #define GET_derived(source, field)
-#define GET_group_ref(source, field) get_group_ref(source, &(field));
-#define GET_backoff(source, field)   get_backoff(source, &(field));
-#define GET_object(source, field)    get_object(source, &(field));
-#define GET_ledger(source, field)    get_ledger(source, &(field));
+#define GET_group_ref(source, field)   get_group_ref(source, &(field));
+#define GET_backoff(source, field)     get_backoff(source, &(field));
+#define GET_object(source, field)      get_object(source, &(field));
+#define GET_ledger(source, field)      get_ledger(source, &(field));
+#define GET_state_guard(source, field) get_state_guard(source, &(field));
+#define GET_throttles(source, field)                                                               \
+	for (size_t i = 0; i < CL_COUNT(field); i++)                                               \
+		get_state_throttle(source, &(field)[i]);
 
 #define PUT_FIELD(type, member) PUT_##type(sink, e->member)
 #define GET_FIELD(type, member) GET_##type(source, e->member)
@@ -230,6 +247,10 @@ PUTTER(backoff, struct cl_backoff)
 GETTER(backoff, struct cl_backoff)
 PUTTER(ledger, struct cl_ledger)
 GETTER(ledger, struct cl_ledger)
+PUTTER(state_throttle, struct cl_state_throttle)
+GETTER(state_throttle, struct cl_state_throttle)
+PUTTER(state_guard, struct cl_state_guard)
+GETTER(state_guard, struct cl_state_guard)
 CL_ARRAYS(PUTTER)
 CL_ARRAYS(GETTER)
 #define X(member, type) PUTTER(state_##member, type) GETTER(state_##member, type)
@@ -263,7 +284,7 @@ void cl_put_edit(struct cl_sink *sink, const struct cl_record_edit *edit)
 void cl_get_edit(struct cl_source *source, struct cl_record_edit *ret_edit)
 {
 	get_edit(source, ret_edit);
-	if (ret_edit->edit > CL_EDIT_OWN_LEDGER)
+	if (ret_edit->edit > CL_EDIT_OWN_THROTTLE)
 		fault(source, "an unknown kind of edit");
 }
 
@@ -277,48 +298,6 @@ void cl_get_outcome(struct cl_source *source, struct cl_record_outcome *ret_outc
 	get_outcome(source, ret_outcome);
 	if (ret_outcome->code > INT32_MAX)
 		fault(source, "an errno that is none");
-}
-
-/* ---- limits, head, params ---- */
-
-#define LIMITS(X) CL_ARRAYS(X) X(text, char)
-
-void cl_put_head(struct cl_sink *sink, const struct cl_record_head *head)
-{
-	put_chars(sink, head->closer, sizeof(head->closer));
-	put_chars(sink, head->host, sizeof(head->host));
-#define X(member, type) put_u32(sink, head->cap.member);
-	LIMITS(X)
-#undef X
-	put_varint(sink, head->schema);
-}
-
-void cl_get_head(struct cl_source *source, struct cl_record_head *ret_head)
-{
-	memset(ret_head, 0, sizeof(*ret_head));
-	get_chars(source, ret_head->closer, sizeof(ret_head->closer));
-	get_chars(source, ret_head->host, sizeof(ret_head->host));
-#define X(member, type) ret_head->cap.member = get_u32(source);
-	LIMITS(X)
-#undef X
-	ret_head->schema = get_varint(source);
-}
-
-void cl_put_params(struct cl_sink *sink, const struct cl_params *params)
-{
-	PUT_cpuset(sink, params->main_cpus)
-#define X(member, unit, def, least, most, doc) cl_put_u64(sink, params->member);
-		CL_PARAMS(X)
-#undef X
-}
-
-void cl_get_params(struct cl_source *source, struct cl_params *ret_params)
-{
-	memset(ret_params, 0, sizeof(*ret_params));
-	GET_cpuset(source, ret_params->main_cpus)
-#define X(member, unit, def, least, most, doc) ret_params->member = cl_get_u64(source);
-		CL_PARAMS(X)
-#undef X
 }
 
 /* ---- snapshot ---- */
@@ -459,9 +438,17 @@ static int compare_state_works(const struct cl_state_work *a, const struct cl_st
 /* Core asserts what it relies on; a file may not reach such an assert. */
 static const char *state_fault(const struct cl_state *state)
 {
-	for (uint32_t i = 1; i < state->n.guests; i++)
-		if (cl_uuid_compare(&state->guests[i - 1].id, &state->guests[i].id) >= 0)
+	for (uint32_t i = 0; i < state->n.guests; i++) {
+		const struct cl_state_guest *g = &state->guests[i];
+
+		if (i && cl_uuid_compare(&g[-1].id, &g->id) >= 0)
 			return "the state's guests are out of order";
+		for (uint32_t k = 0; k < CL_THROTTLES_MAX; k++)
+			if (g->guard.throttles[k].kind >= CL_ACTION_KIND_COUNT ||
+			    g->guard.throttles[k].set > INT64_MAX ||
+			    g->guard.throttles[k].foreign > 1)
+				return "what holds a guest back is out of range";
+	}
 	for (uint32_t i = 0; i < state->ledger_count; i++)
 		if (!cl_ledger_sound(&state->ledgers[i].ledger) ||
 		    (i && cl_uuid_compare(&state->ledgers[i - 1].id, &state->ledgers[i].id) >= 0))
@@ -559,31 +546,4 @@ uint64_t cl_plan_digest(const struct cl_plan *plan)
 	XXH64_reset(&hash, 0);
 	cl_put_plan(&sink, plan);
 	return XXH64_digest(&hash);
-}
-
-/* ---- schema ---- */
-
-uint64_t cl_record_schema(void)
-{
-#define NAME(kind, member) #kind " " #member ";"
-#define X(member, type)    #member "{" FIELDS_##member(NAME) "}"
-	static const char snapshot[] = CL_ARRAYS(X) FIELDS_snapshot(NAME);
-#undef X
-#define X(member, type) #member "{" FIELDS_state_##member(NAME) "}"
-	static const char state[] = STATE_ARRAYS(X);
-#undef X
-	static const char own[] = FIELDS_object(NAME) FIELDS_group_ref(NAME) FIELDS_edit(NAME)
-		FIELDS_outcome(NAME) FIELDS_ledger(NAME) FIELDS_state_ledgers(NAME);
-#define X(member, unit, def, least, most, doc) #member ";"
-	static const char params[] = CL_PARAMS(X);
-#undef X
-#define X(id, ...) #id ";"
-	static const char ids[] = CL_WORK_KINDS(X) CL_CANS(X) CL_PARTS(X) CL_ACTION_KINDS(X);
-#undef X
-	uint64_t hash = XXH64(snapshot, sizeof(snapshot), 0);
-
-	hash = XXH64(state, sizeof(state), hash);
-	hash = XXH64(own, sizeof(own), hash);
-	hash = XXH64(params, sizeof(params), hash);
-	return XXH64(ids, sizeof(ids), hash);
 }

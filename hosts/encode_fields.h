@@ -52,14 +52,17 @@
 #define FIELDS_runs(F) F(ix, work) F(ix, cpu) F(u64, ns)
 #define FIELDS_nics(F) \
 	F(ix, guest) \
-	F(text, name) F(u32, threaded) F(u64, rx_packets) F(u64, rx_bytes) F(u64, tx_packets) F(u64, tx_bytes)
+	F(text, name) F(u32, handle) F(u32, threaded) F(u64, rx_packets) F(u64, rx_bytes) F(u64, tx_packets) F(u64, tx_bytes)
 #define FIELDS_disks(F) \
-	F(ix, guest) F(text, name) F(u64, rd_ops) F(u64, rd_bytes) F(u64, wr_ops) F(u64, wr_bytes)
+	F(ix, guest) F(text, name) F(u64, device) F(u64, rd_ops) F(u64, rd_bytes) F(u64, wr_ops) F(u64, wr_bytes)
 #define FIELDS_irqs(F) \
 	F(u32, number) \
 	F(ix, guest) F(u32, queue_vcpu) F(text, name) F(ix, mask) F(u64, count) F(ix, cpu) F(u64, cpu_ns)
 #define FIELDS_pools(F) \
 	F(u32, id) F(text, scheduler) F(ix, pcpus) F(u64, slice_ns) F(u64, ratelimit_ns)
+
+/* How many there are of each, and of text. */
+#define LIMITS(X) CL_ARRAYS(X) X(text, char)
 
 /* Its own members, less memory and counts, which are written by hand. */
 #define FIELDS_snapshot(F) \
@@ -73,7 +76,15 @@
 	X(works, struct cl_state_work) X(irqs, struct cl_state_irq) X(cpus, struct cl_state_cpu)
 #define FIELDS_backoff(F)      F(u64, retry_ns) F(u64, refused)
 #define FIELDS_state_guests(F) \
-	F(uuid, id) F(backoff, groups) F(backoff, nics) F(u64, seen_ns) F(u64s, given)
+	F(uuid, id) \
+	F(backoff, groups) F(backoff, nics) F(u64, seen_ns) F(u64s, given) F(state_guard, guard)
+#define FIELDS_state_throttle(F) \
+	F(u32, kind) F(u32, foreign) F(u64, key) F(u64, set) F(u64, set_ns) F(backoff, backoff)
+#define FIELDS_state_guard(F) \
+	F(u64, life) \
+	F(u64, window) \
+	F(u64, held_ns) F(u64, took) F(u64, below_ns) F(u64, above_ns) F(u32, stage) F(u32, pad) \
+	F(throttles, throttles)
 #define FIELDS_state_vcpus(F) \
 	F(uuid, guest) \
 	F(u32, index) \
@@ -102,10 +113,11 @@
 /* ---- plan: digest only, but for objects, which outcomes name ---- */
 #define FIELDS_why(F)       F(enum, code) F(u64s, number)
 #define FIELDS_group_ref(F) F(tag, tag) F(ix, seen) F(uuid, guest) F(ix, node)
-#define FIELDS_value(F)     F(enum, tag) F(i64, number) F(ix, mask) F(group_ref, group)
+#define FIELDS_value(F) \
+	F(enum, tag) F(i64, number) F(u64, period_ns) F(ix, mask) F(group_ref, group)
 #define FIELDS_object(F) \
 	F(tid, thread) \
-	F(u32, irq) F(group_ref, group) F(u32, cpu) F(ix, nic) F(ix, vcpu) F(ix, guest)
+	F(u32, irq) F(group_ref, group) F(u32, cpu) F(ix, nic) F(u64, key) F(ix, vcpu) F(ix, guest)
 #define FIELDS_action(F) \
 	F(action, kind) \
 	F(object, object) F(value, from) F(value, to) F(why, why) F(bool, possible) F(bool, first)
@@ -120,7 +132,8 @@
 	F(u64, guest_ns) \
 	F(u64, host_ns) \
 	F(u64s, kind_ns) F(u64, main_ns) F(u64, far_ns) F(u64, newborn_ns) F(bool, counted) \
-	F(charge_books, charge)
+	F(charge_books, charge) \
+	F(u64, limit) F(u64, used) F(why, guard)
 #define FIELDS_books(F) \
 	F(u64, span_ns) \
 	F(u64, busy_ns) \
@@ -134,7 +147,8 @@
 /* ---- the recording's own ---- */
 #define FIELDS_edit(F) \
 	F(u32, edit) F(uuid, guest) F(tid, thread) F(u32, number) F(u32, domid) F(u64, mask_hash) \
-	F(u64, contract) F(ledger, ledger)
+	F(u64, contract) F(ledger, ledger) \
+	F(u64, key) F(u64, set) F(u64, since_ns)
 #define FIELDS_outcome(F) \
 	F(u32, index) F(u32, code) F(u64, now_ns) F(action, kind) F(object, object)
 

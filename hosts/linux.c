@@ -65,6 +65,13 @@ bool cl_linux_equal(enum cl_change_kind kind, const struct cl_setting *is,
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
 		return is->number == wanted->number;
+	case CL_CHANGE_RATE:
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_IO:
+	case CL_CHANGE_PACKETS: /* an absent one's number is about its controller */
+		return is->present == wanted->present &&
+		       (!is->present ||
+			(is->number == wanted->number && is->period_ns == wanted->period_ns));
 	}
 	return false;
 }
@@ -535,6 +542,10 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 	case CL_CHANGE_CAP:
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
+	case CL_CHANGE_RATE:
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_IO:
+	case CL_CHANGE_PACKETS:
 		break;
 	}
 	return fail_kind(change, reterr);

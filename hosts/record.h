@@ -40,16 +40,18 @@ enum cl_edit {
 	CL_EDIT_OWN_FENCE,
 	CL_EDIT_OWN_LEVER,  /* number: enum cl_lever; mask_hash: what closer set */
 	CL_EDIT_OWN_LEDGER, /* mask_hash: when it was last seen */
+	CL_EDIT_OWN_THROTTLE,
 };
 struct cl_record_edit {
 	uint32_t edit; /* enum cl_edit */
 	struct cl_uuid guest;
 	struct cl_tid thread;
-	uint32_t number; /* of the interrupt or vCPU */
+	uint32_t number; /* of the interrupt or vCPU; a throttle's kind */
 	uint32_t domid;
 	uint64_t mask_hash;
-	uint64_t contract;       /* OWN_LEVER */
-	struct cl_ledger ledger; /* OWN_LEDGER */
+	uint64_t contract;           /* OWN_LEVER */
+	struct cl_ledger ledger;     /* OWN_LEDGER */
+	uint64_t key, set, since_ns; /* of a throttle */
 };
 /* Tells it, live as in a replay; false: the state does not know the object, or is full. */
 bool cl_record_tell(struct cl_state *state, const struct cl_record_edit *edit);

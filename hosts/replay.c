@@ -75,6 +75,11 @@ static bool same_object(enum cl_action_kind kind, const struct cl_object *a,
 	case CL_ACTION_WEIGHT_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
 		return a->guest.v == b->guest.v;
+	case CL_ACTION_NIC_RATE:
+	case CL_ACTION_GROUP_QUOTA:
+	case CL_ACTION_GROUP_IO:
+	case CL_ACTION_PACKET_RATE:
+		return a->guest.v == b->guest.v && a->key == b->key;
 	case CL_ACTION_KIND_COUNT:
 		break;
 	}
@@ -153,6 +158,9 @@ bool cl_record_tell(struct cl_state *state, const struct cl_record_edit *edit)
 					  edit->mask_hash);
 	case CL_EDIT_OWN_LEDGER:
 		return cl_state_own_ledger(state, &edit->guest, &edit->ledger, edit->mask_hash);
+	case CL_EDIT_OWN_THROTTLE:
+		return cl_state_own_throttle(state, &edit->guest, edit->number, edit->key,
+					     edit->set, edit->since_ns);
 	}
 	return false;
 }

@@ -32,7 +32,8 @@ json_t *cl_json_why(const struct cl_why *why)
 	return complete(o, 3);
 }
 
-/* As text: "absent", a number, a CPU list; with a container: {"cgroup","cpus"}. */
+/* As text: "absent", a number, a CPU list; with a container: {"cgroup","cpus"}; a limit: {"number",
+ * "period_ns"}. */
 static json_t *value_of(const struct cl_snapshot *snap, const struct cl_plan *plan,
 			const struct cl_value *value)
 {
@@ -48,6 +49,10 @@ static json_t *value_of(const struct cl_snapshot *snap, const struct cl_plan *pl
 	case CL_VALUE_MASK:
 		SET(o, "cpus", plan_mask_of(plan, value->mask));
 		return complete(o, 1);
+	case CL_VALUE_LIMIT:
+		SET(o, "number", json_integer((json_int_t)value->number));
+		SET(o, "period_ns", number(value->period_ns));
+		return complete(o, 2);
 	case CL_VALUE_GROUP:
 	case CL_VALUE_PLACE:
 		SET(o, "cgroup", path_of(snap, &value->group));
@@ -122,6 +127,19 @@ static json_t *domain_of(const struct cl_snapshot *snap, const struct cl_action 
 	return complete(o, 2);
 }
 
+/* "8:16": as the kernel writes a device. */
+static json_t *limited_group_of(const struct cl_snapshot *snap, const struct cl_action *action)
+{
+	json_t *o = json_object();
+	char text[32];
+
+	snprintf(text, sizeof(text), "%u:%u", (unsigned)(action->object.key >> 32),
+		 (unsigned)(action->object.key & UINT32_MAX));
+	SET(o, "cgroup", path_of(snap, &action->object.group));
+	SET(o, "device", action->kind == CL_ACTION_GROUP_IO ? json_string(text) : json_null());
+	return complete(o, 2);
+}
+
 static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action *action)
 {
 	json_t *o;
@@ -144,6 +162,8 @@ static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action 
 	case CL_ACTION_VCPU_RELEASE:
 		return guest_vcpu_of(snap, action->object.vcpu);
 	case CL_ACTION_NAPI_THREAD:
+	case CL_ACTION_NIC_RATE:
+	case CL_ACTION_PACKET_RATE:
 		return device_of(snap, action->object.nic);
 	case CL_ACTION_CAP_SET:
 	case CL_ACTION_WEIGHT_SET:
@@ -152,6 +172,9 @@ static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action 
 	case CL_ACTION_WEIGHT_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
 		return domain_of(snap, action);
+	case CL_ACTION_GROUP_QUOTA:
+	case CL_ACTION_GROUP_IO:
+		return limited_group_of(snap, action);
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:
 	case CL_ACTION_THREAD_RELEASE:
@@ -340,7 +363,10 @@ static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_pl
 	SET(o, "far_share", share(b->far_ns, b->host_ns));
 	SET(o, "counted", json_boolean(b->counted));
 	SET(o, "charge", charge_of(&b->charge));
-	return complete(o, 9);
+	SET(o, "limit_share", b->limit == CL_UNKNOWN ? json_null() : share(b->limit, CL_PPM));
+	SET(o, "used_share", share(b->used, CL_PPM));
+	SET(o, "guard", short_why(&b->guard));
+	return complete(o, 12);
 }
 
 static json_t *work_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan, uint32_t i)
@@ -391,8 +417,13 @@ json_t *cl_json_books(const char *host, const struct cl_snapshot *snap, const st
 
 json_t *cl_json_params(const struct cl_params *params)
 {
-	json_t *o = json_object();
+	json_t *o = json_object(), *limits = json_array();
 	char text[CL_CPUS_MAX * 5];
+
+	for (uint64_t i = 0; i < params->guard_count; i++) {
+		cl_limit_format(&params->guards[i], text, sizeof(text));
+		json_array_append_new(limits, escaped(text));
+	}
 
 	SET(o, "main-cpus",
 	    cl_param_get(params, "main-cpus", text, sizeof(text)) ? json_string(text)
@@ -402,7 +433,8 @@ json_t *cl_json_params(const struct cl_params *params)
 		    cl_param_get(params, cl_param_infos[i].name, text, sizeof(text))
 			    ? json_string(text)
 			    : json_null());
-	return complete(o, cl_param_count + 1);
+	SET(o, "limits", complete(limits, params->guard_count));
+	return complete(o, cl_param_count + 2);
 }
 
 char *cl_json_text(json_t *json, unsigned indent)

@@ -143,12 +143,13 @@ static json_t *nic_of(const struct cl_snapshot *snap, uint32_t i)
 
 	SET(o, "guest", guest_of(snap, nic->guest));
 	SET(o, "name", text_of(snap, nic->name));
+	SET(o, "handle", index_of(nic->handle));
 	SET(o, "threaded", nic->threaded <= 1 ? json_boolean(nic->threaded) : json_null());
 	SET(o, "rx_packets", number(nic->rx_packets));
 	SET(o, "rx_bytes", number(nic->rx_bytes));
 	SET(o, "tx_packets", number(nic->tx_packets));
 	SET(o, "tx_bytes", number(nic->tx_bytes));
-	return complete(o, 7);
+	return complete(o, 8);
 }
 
 static json_t *disk_of(const struct cl_snapshot *snap, uint32_t i)
@@ -158,11 +159,12 @@ static json_t *disk_of(const struct cl_snapshot *snap, uint32_t i)
 
 	SET(o, "guest", guest_of(snap, disk->guest));
 	SET(o, "name", text_of(snap, disk->name));
+	SET(o, "device", number(disk->device));
 	SET(o, "rd_ops", number(disk->rd_ops));
 	SET(o, "rd_bytes", number(disk->rd_bytes));
 	SET(o, "wr_ops", number(disk->wr_ops));
 	SET(o, "wr_bytes", number(disk->wr_bytes));
-	return complete(o, 6);
+	return complete(o, 7);
 }
 
 static json_t *irq_facts_of(const struct cl_snapshot *snap, uint32_t i)

@@ -84,6 +84,11 @@ struct sim_vif {
 	struct sim_vif_queue *queues;
 	bool threaded;
 	bool blocked; /* a guard has turned it off */
+	/* netback's `rate`: so many bytes each rate_ns; 0: as many as there are. */
+	uint64_t rate_bytes, rate_ns, credit, credit_at_ns;
+	struct sim_event refill;  /* of credit, for who waits for it */
+	uint64_t packets_s;       /* to the guest, the rest is dropped; 0: as many as come */
+	uint64_t packets_free_ns; /* when the next one may pass */
 	uint64_t sent, sent_bytes, received, received_bytes, dropped;
 	uint64_t t_ns[3]; /* sums of t1, t2, t3 of received packets */
 	uint64_t t_count;
@@ -101,6 +106,8 @@ struct sim_burst sim_receive_burst(const struct sim_flow *flow, uint32_t bytes, 
 /* The application has the packet in its buffer: t3 ends. */
 void sim_received(struct sim_world *world, struct sim_packet *packet);
 void sim_vif_thread(struct sim_world *world, struct sim_vif *vif, bool threaded);
+/* What is sent is taken out of the ring at this rate; 0: at any. */
+void sim_vif_rate(struct sim_world *world, struct sim_vif *vif, uint64_t bytes, uint64_t period_ns);
 /* A guard turns it off: nothing goes through, what comes for the guest is dropped; or on again. */
 void sim_vif_block(struct sim_world *world, struct sim_vif *vif, bool blocked);
 /* Whom the flow belongs to goes: its packets are taken off wherever they are. Not from within a
@@ -195,9 +202,9 @@ struct sim_vbd {
 	uint32_t ring_count, indirect_pages; /* of one request; 11 without indirect segments */
 	struct sim_vbd_ring *rings;
 	bool blocked;
-	uint64_t rate; /* io.max, bytes/s; 0: none */
-	uint64_t rate_free_ns;
-	struct sim_requests held; /* back by io.max */
+	uint64_t rate;               /* io.max, bytes/s each way; 0: none */
+	uint64_t rate_free_ns[2];    /* of reads, of writes */
+	struct sim_requests held[2]; /* back by io.max; likewise */
 	struct sim_event release;
 	uint64_t reads, read_bytes, writes, written_bytes;
 	uint64_t latency_ns; /* sum, from blkfront to blkfront */
@@ -205,6 +212,7 @@ struct sim_vbd {
 
 struct sim_vbd *sim_vbd_new(struct sim_world *world, struct sim_domain *guest,
 			    struct sim_domain *back, struct sim_disk *disk, uint32_t rings);
+void sim_vbd_limit(struct sim_world *world, struct sim_vbd *vbd, uint64_t rate); /* 0: none */
 void sim_vbd_free(struct sim_world *world, struct sim_vbd *vbd);
 /* The request's bytes may be at most indirect_pages * SIM_PAGE. Queued in the guest if the ring is
  * full; request->done is called in the guest when it is through. */

@@ -115,17 +115,31 @@ static uint64_t limit_ns(const struct sim_vbd *vbd, uint32_t bytes)
 /* io.max: a request may begin when those before it have had their time at the limit's rate. */
 static void let_go(struct sim_world *world, struct sim_vbd *vbd)
 {
-	uint64_t now = world->queue.now_ns;
+	uint64_t now = world->queue.now_ns, next = UINT64_MAX;
 
-	while (vbd->held.first && (!vbd->rate || vbd->rate_free_ns <= now)) {
-		struct sim_request *request = sim_requests_take(&vbd->held);
+	for (uint32_t way = 0; way < 2; way++) {
+		uint64_t *free_ns = &vbd->rate_free_ns[way];
 
-		if (vbd->rate)
-			vbd->rate_free_ns = now + limit_ns(vbd, request->bytes);
-		sim_disk_submit(vbd->disk, request);
+		while (vbd->held[way].first && (!vbd->rate || *free_ns <= now)) {
+			struct sim_request *request = sim_requests_take(&vbd->held[way]);
+
+			if (vbd->rate)
+				*free_ns = now + limit_ns(vbd, request->bytes);
+			sim_disk_submit(vbd->disk, request);
+		}
+		if (vbd->held[way].first && *free_ns < next)
+			next = *free_ns;
 	}
-	if (vbd->held.first)
-		sim_at(&world->queue, &vbd->release, vbd->rate_free_ns);
+	if (next != UINT64_MAX)
+		sim_at(&world->queue, &vbd->release, next);
+}
+
+void sim_vbd_limit(struct sim_world *world, struct sim_vbd *vbd, uint64_t rate)
+{
+	sim_cancel(&world->queue, &vbd->release);
+	vbd->rate = rate;
+	vbd->rate_free_ns[0] = vbd->rate_free_ns[1] = world->queue.now_ns;
+	let_go(world, vbd);
 }
 
 static void release(struct sim_queue *queue, struct sim_event *event)
@@ -140,7 +154,7 @@ static void blkback_done(struct sim_world *world, struct sim_task *task)
 
 	ring->working = false;
 	while ((request = sim_requests_take(&ring->worked)))
-		sim_requests_add(&ring->vbd->held, request);
+		sim_requests_add(&ring->vbd->held[request->write], request);
 	let_go(world, ring->vbd);
 	run_back(world, ring);
 }
@@ -239,8 +253,8 @@ void sim_request_recall(struct sim_world *world, struct sim_request *request)
 	if (sim_requests_drop(&ring->waiting, request))
 		return;
 	if (sim_requests_drop(&ring->asked, request) || sim_requests_drop(&ring->worked, request) ||
-	    sim_requests_drop(&vbd->held, request) || sim_disk_recall(vbd->disk, request) ||
-	    sim_requests_drop(&ring->answered, request) ||
+	    sim_requests_drop(&vbd->held[request->write], request) ||
+	    sim_disk_recall(vbd->disk, request) || sim_requests_drop(&ring->answered, request) ||
 	    sim_requests_drop(&ring->taken, request)) {
 		ring->in_ring--;
 		ask(world, ring);
@@ -295,7 +309,8 @@ struct sim_vbd *sim_vbd_new(struct sim_world *world, struct sim_domain *guest,
 	vbd->ring_count = rings;
 	vbd->indirect_pages = DIRECT_PAGES;
 	strcpy(vbd->name, "xvda");
-	sim_requests_init(&vbd->held);
+	sim_requests_init(&vbd->held[0]);
+	sim_requests_init(&vbd->held[1]);
 	sim_event_init(&world->queue, &vbd->release, release);
 	for (uint32_t i = 0; i < rings; i++)
 		init_ring(world, vbd, i);

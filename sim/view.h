@@ -9,7 +9,7 @@
 #ifndef CLOSER_SIM_VIEW_H
 #define CLOSER_SIM_VIEW_H
 
-#include "world.h"
+#include "io.h"
 
 #include <closer/host.h>
 
@@ -19,6 +19,8 @@ struct sim_view {
 		scratch; /* for cl_snapshot_sort; as many as the snapshot's guests, works, groups */
 };
 
+/* The device behind it, as the host sees it: one for each. */
+uint64_t sim_vbd_device(const struct sim_domain *guest, const struct sim_vbd *vbd);
 /* Runs in the snapshot are since the last fill. */
 void sim_view_fill(struct sim_view *view, struct cl_snapshot *snap);
 /* As cl_host_ops' read and apply. */

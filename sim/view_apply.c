@@ -14,6 +14,7 @@ struct object { /* what a change is of */
 	struct sim_vcpu *vcpu;
 	struct sim_vif *vif;
 	struct sim_domain *domain; /* of a cap, weight or budget */
+	struct sim_vbd *vbd;
 };
 
 static struct sim_domain *dom0_of(const struct sim_view *view)
@@ -61,6 +62,52 @@ static struct sim_vif *find_vif(struct sim_world *world, const char *name)
 	return NULL;
 }
 
+uint64_t sim_vbd_device(const struct sim_domain *guest, const struct sim_vbd *vbd)
+{
+	uint64_t at = 0;
+
+	for (const struct sim_vbd *other = guest->vbds; other && other != vbd; other = other->next)
+		at++;
+	return (uint64_t)guest->id << 32 | at;
+}
+
+static void find_device(struct sim_world *world, const struct cl_change *change, struct object *ret)
+{
+	for (uint32_t i = 0; i < world->domain_count; i++) {
+		const struct sim_domain *domain = world->domains[i];
+		uint32_t handle = 0;
+
+		for (struct sim_vif *vif = domain->vifs; vif; vif = vif->next, handle++)
+			if (change->kind == CL_CHANGE_RATE && domain->id == change->domid &&
+			    handle == change->handle)
+				ret->vif = vif;
+		for (struct sim_vbd *vbd = domain->vbds; vbd; vbd = vbd->next)
+			if (change->kind == CL_CHANGE_IO &&
+			    sim_vbd_device(domain, vbd) == change->device)
+				ret->vbd = vbd;
+	}
+}
+
+static int find_limited(struct sim_view *view, const struct cl_change *change, struct object *ret,
+			struct cl_error *reterr)
+{
+	bool found = true;
+
+	if (change->kind == CL_CHANGE_PACKETS)
+		ret->vif = find_vif(view->world, change->path);
+	else
+		find_device(view->world, change, ret);
+	if (change->kind == CL_CHANGE_QUOTA || change->kind == CL_CHANGE_IO)
+		found = (ret->group = sim_group_find(dom0_of(view), change->path)) != NULL;
+	if (change->kind == CL_CHANGE_IO)
+		found = found && ret->vbd;
+	if (change->kind == CL_CHANGE_RATE || change->kind == CL_CHANGE_PACKETS)
+		found = ret->vif;
+	return found ? 0
+		     : cl_fail(reterr, ENOENT, "what is to be limited is gone: %.200s",
+			       change->path);
+}
+
 static int find(struct sim_view *view, const struct cl_change *change, struct object *ret,
 		struct cl_error *reterr)
 {
@@ -106,14 +153,65 @@ static int find(struct sim_view *view, const struct cl_change *change, struct ob
 		return ret->domain ? 0
 				   : cl_fail(reterr, ESRCH, "simulated domain %u is gone",
 					     change->domid);
+	case CL_CHANGE_RATE:
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_IO:
+	case CL_CHANGE_PACKETS:
+		return find_limited(view, change, ret, reterr);
 	}
 	return cl_fail(reterr, EINVAL, "unknown kind of change %d", (int)change->kind);
+}
+
+static void look_limit(const struct cl_change *change, const struct object *object,
+		       struct cl_setting *ret)
+{
+	uint64_t number = 0, period_ns = CL_NS_PER_S;
+
+	if (change->kind == CL_CHANGE_RATE) {
+		number = object->vif->rate_bytes;
+		period_ns = object->vif->rate_ns;
+	} else if (change->kind == CL_CHANGE_QUOTA) {
+		number = object->group->quota_ns;
+		period_ns = object->group->period_ns;
+	} else if (change->kind == CL_CHANGE_IO) {
+		number = object->vbd->rate;
+	} else {
+		number = object->vif->packets_s;
+	}
+	ret->present = number > 0;
+	ret->number = (int64_t)number;
+	ret->period_ns = ret->present ? period_ns : 0;
+}
+
+static void set_limit(struct sim_world *world, const struct cl_change *change,
+		      const struct object *object)
+{
+	uint64_t number = change->to.present ? (uint64_t)change->to.number : 0;
+
+	if (change->kind == CL_CHANGE_RATE)
+		sim_vif_rate(world, object->vif, number, change->to.period_ns);
+	else if (change->kind == CL_CHANGE_QUOTA)
+		sim_group_limit(world, object->group, number, change->to.period_ns);
+	else if (change->kind == CL_CHANGE_IO)
+		sim_vbd_limit(world, object->vbd, number);
+	else
+		object->vif->packets_s = number;
+}
+
+static bool is_limit(const struct cl_change *change)
+{
+	return change->kind == CL_CHANGE_RATE || change->kind == CL_CHANGE_QUOTA ||
+	       change->kind == CL_CHANGE_IO || change->kind == CL_CHANGE_PACKETS;
 }
 
 static void look(const struct cl_change *change, const struct object *object,
 		 struct cl_setting *ret)
 {
 	memset(ret, 0, sizeof(*ret));
+	if (is_limit(change)) {
+		look_limit(change, object, ret);
+		return;
+	}
 	ret->present = change->kind != CL_CHANGE_GROUP || object->group != NULL;
 	if (object->task) {
 		ret->cpus = object->task->group->cpus;
@@ -139,7 +237,8 @@ static void look(const struct cl_change *change, const struct object *object,
 
 static bool same(const struct cl_setting *is, const struct cl_setting *wanted)
 {
-	if (is->present != wanted->present || is->number != wanted->number)
+	if (is->present != wanted->present || is->number != wanted->number ||
+	    is->period_ns != wanted->period_ns)
 		return false;
 	if (wanted->has_path && strcmp(is->path, wanted->path) != 0)
 		return false;
@@ -246,6 +345,12 @@ int sim_view_apply(struct sim_view *view, const struct cl_change *change, struct
 	case CL_CHANGE_BUDGET:
 		*entitlement(object.domain, change->kind) = (uint64_t)change->to.number;
 		object.domain->pool->ops->changed(object.domain->pool, object.domain);
+		return 0;
+	case CL_CHANGE_RATE:
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_IO:
+	case CL_CHANGE_PACKETS:
+		set_limit(view->world, change, &object);
 		return 0;
 	}
 	return 0;

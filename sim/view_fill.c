@@ -156,6 +156,8 @@ static void fill_vcpus(struct filling *f, const struct sim_domain *domain, struc
 static void fill_devices(const struct filling *f, const struct sim_domain *domain,
 			 struct cl_guest_ix guest)
 {
+	uint32_t handle = 0;
+
 	for (const struct sim_vif *vif = domain->vifs; vif; vif = vif->next) {
 		struct cl_nic *nic = cl_snapshot_add_nics(f->snap);
 
@@ -163,6 +165,7 @@ static void fill_devices(const struct filling *f, const struct sim_domain *domai
 			return;
 		nic->guest = guest;
 		nic->name = cl_snapshot_text(f->snap, vif->name);
+		nic->handle = handle++;
 		nic->threaded = vif->threaded;
 		nic->rx_packets = vif->sent;
 		nic->rx_bytes = vif->sent_bytes;
@@ -176,6 +179,7 @@ static void fill_devices(const struct filling *f, const struct sim_domain *domai
 			return;
 		disk->guest = guest;
 		disk->name = cl_snapshot_text(f->snap, vbd->name);
+		disk->device = sim_vbd_device(domain, vbd);
 		disk->rd_ops = vbd->reads;
 		disk->rd_bytes = vbd->read_bytes;
 		disk->wr_ops = vbd->writes;

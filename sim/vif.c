@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BACKLOG_MAX 1024u /* packets that wait for a guest: netback's rx_queue_max, in packets */
+#define BURST       131072u /* bytes that netback lets through at once, whatever the rate */
+#define BACKLOG_MAX 1024u   /* packets that wait for a guest: netback's rx_queue_max, in packets */
 
 void sim_packets_init(struct sim_packets *packets)
 {
@@ -128,10 +129,48 @@ static uint64_t mapped_count(const struct sim_packets *packets)
 	return n;
 }
 
-/* What one turn of NAPI costs: header and work a packet, the copy, the bridge, the device. */
-static struct sim_burst poll_burst(struct sim_world *world, struct sim_vif_queue *queue)
+/* As xen-netback's tx_add_credit: what is left over is kept, up to one period's or 128 KiB. */
+static void add_credit(const struct sim_world *world, struct sim_vif *vif)
 {
-	uint64_t bytes = move(&queue->tx, &queue->polled, SIM_NAPI_TURN);
+	uint64_t most = vif->rate_bytes > BURST ? vif->rate_bytes : BURST;
+	uint64_t periods = (world->queue.now_ns - vif->credit_at_ns) / vif->rate_ns;
+
+	if (periods == 0)
+		return;
+	vif->credit_at_ns += periods * vif->rate_ns;
+	if (periods > most / vif->rate_bytes + 1)
+		vif->credit = most;
+	else
+		vif->credit += periods * vif->rate_bytes;
+	if (vif->credit > most)
+		vif->credit = most;
+}
+
+/* Packets of the ring that the rate lets through now, of at most a turn. */
+static uint32_t let_through(struct sim_world *world, struct sim_vif_queue *queue)
+{
+	struct sim_vif *vif = queue->vif;
+	uint32_t n = 0;
+
+	if (!vif->rate_ns)
+		return SIM_NAPI_TURN;
+	add_credit(world, vif);
+	for (const struct sim_packet *p = queue->tx.first; p && n < SIM_NAPI_TURN; p = p->next) {
+		if (p->bytes > vif->credit) {
+			sim_at(&world->queue, &vif->refill, vif->credit_at_ns + vif->rate_ns);
+			break;
+		}
+		vif->credit -= p->bytes;
+		n++;
+	}
+	return n;
+}
+
+/* What one turn of NAPI costs: header and work a packet, the copy, the bridge, the device. */
+static struct sim_burst poll_burst(struct sim_world *world, struct sim_vif_queue *queue,
+				   uint32_t most)
+{
+	uint64_t bytes = move(&queue->tx, &queue->polled, most);
 	const struct sim_costs *costs = &world->costs;
 	uint64_t each =
 		costs->netback_tx_ns + costs->grant_copy_ns + costs->bridge_ns + costs->nic_ns;
@@ -146,17 +185,20 @@ static void poll(struct sim_world *world, struct sim_vif_queue *queue)
 {
 	struct sim_vif *vif = queue->vif;
 
-	if (queue->napi_on || queue->tx.count == 0 || vif->blocked)
+	uint32_t most;
+
+	if (queue->napi_on || queue->tx.count == 0 || vif->blocked ||
+	    (most = let_through(world, queue)) == 0)
 		return;
 	queue->napi_on = true;
 	if (vif->threaded) {
-		struct sim_burst burst = poll_burst(world, queue);
+		struct sim_burst burst = poll_burst(world, queue, most);
 
 		queue->tx_irq.count++;
 		sim_task_run(world, &queue->napi, &burst);
 		return;
 	}
-	queue->poll.burst = poll_burst(world, queue);
+	queue->poll.burst = poll_burst(world, queue, most);
 	sim_irq_raise(world, &queue->tx_irq, &queue->poll);
 }
 
@@ -316,12 +358,28 @@ void sim_received(struct sim_world *world, struct sim_packet *packet)
 	vif->t_count++;
 }
 
+/* nftables' limit: so many a second, and a tenth of a second's at once. */
+static bool may_pass(const struct sim_world *world, struct sim_vif *vif)
+{
+	uint64_t now = world->queue.now_ns, each, ahead = CL_NS_PER_S / 10;
+
+	if (!vif->packets_s)
+		return true;
+	each = CL_NS_PER_S / vif->packets_s;
+	if (vif->packets_free_ns + ahead < now)
+		vif->packets_free_ns = now - ahead;
+	if (vif->packets_free_ns > now)
+		return false;
+	vif->packets_free_ns += each;
+	return true;
+}
+
 void sim_vif_deliver(struct sim_world *world, struct sim_packet *packet)
 {
 	struct sim_vif *vif = packet->flow->vif;
 	struct sim_vif_queue *queue = &vif->queues[packet->flow->queue % vif->queue_count];
 
-	if (vif->blocked || queue->backlog.count >= BACKLOG_MAX) {
+	if (vif->blocked || queue->backlog.count >= BACKLOG_MAX || !may_pass(world, vif)) {
 		vif->dropped++;
 		packet->flow->lost(world, packet->flow, packet);
 		return;
@@ -335,6 +393,24 @@ void sim_vif_block(struct sim_world *world, struct sim_vif *vif, bool blocked)
 	vif->blocked = blocked;
 	for (uint32_t i = 0; i < vif->queue_count && !blocked; i++)
 		poll(world, &vif->queues[i]);
+}
+
+static void refilled(struct sim_queue *queue, struct sim_event *event)
+{
+	struct sim_vif *vif = sim_of(event, struct sim_vif, refill);
+
+	for (uint32_t i = 0; i < vif->queue_count; i++)
+		poll(sim_world_of(queue), &vif->queues[i]);
+}
+
+void sim_vif_rate(struct sim_world *world, struct sim_vif *vif, uint64_t bytes, uint64_t period_ns)
+{
+	sim_cancel(&world->queue, &vif->refill);
+	vif->rate_bytes = bytes;
+	vif->rate_ns = bytes ? period_ns : 0;
+	vif->credit_at_ns = world->queue.now_ns;
+	vif->credit = vif->credit < bytes ? vif->credit : bytes;
+	refilled(&world->queue, &vif->refill);
 }
 
 /* A turn that is on goes on without them: what it was to cost is spent. */
@@ -418,6 +494,7 @@ struct sim_vif *sim_vif_new(struct sim_world *world, struct sim_domain *guest,
 	vif->nic = nic;
 	vif->queue_count = queues;
 	snprintf(vif->name, sizeof(vif->name), "vif%u.0", guest->id);
+	sim_event_init(&world->queue, &vif->refill, refilled);
 	for (uint32_t i = 0; i < queues; i++)
 		init_queue(world, vif, i);
 	vif->next = guest->vifs;
@@ -446,6 +523,7 @@ void sim_vif_free(struct sim_world *world, struct sim_vif *vif)
 	while (*at != vif)
 		at = &(*at)->next;
 	*at = vif->next;
+	sim_event_done(&world->queue, &vif->refill);
 	free(vif->queues);
 	free(vif);
 }

@@ -30,16 +30,26 @@ enum cl_change_kind {
 	CL_CHANGE_CAP,    /* a domain's cap, ppm of a CPU */
 	CL_CHANGE_WEIGHT, /* a domain's weight */
 	CL_CHANGE_BUDGET, /* the budget of a domain's vCPUs in each period, ns */
+	CL_CHANGE_RATE,   /* bytes that a Xen network back end takes from its guest */
+	CL_CHANGE_QUOTA,  /* CPU time of a container, ns */
+	CL_CHANGE_IO,     /* bytes that a container reads from a disk, and as many written */
+	CL_CHANGE_PACKETS, /* packets that go out of a network device, to its guest */
 };
 
 struct cl_setting {
-	bool present;           /* GROUP: exists; THREAD, IRQ: always true */
-	bool has_path;          /* THREAD: path is part of it */
+	bool present;  /* GROUP: exists; THREAD, IRQ: always true; RATE, QUOTA, IO, PACKETS:
+			  there is a limit */
+	bool has_path; /* THREAD: path is part of it */
 	char path[CL_PATH_MAX]; /* cgroup path inside its hierarchy (v1: cpuset's; v2: the unified
 				   one) */
 	struct cl_cpuset cpus;  /* THREAD, IRQ, GROUP, VCPU; FENCE: what is left to all others */
-	int64_t number; /* FENCE, NIC, CAP, WEIGHT, BUDGET; GROUP, absent: 1: nor had the group
-			   above it passed the cpuset controller down (v2) */
+	/*
+	 * FENCE, NIC, CAP, WEIGHT, BUDGET; GROUP, absent: 1: nor had the group above it passed the
+	 * cpuset controller down (v2); QUOTA, IO, absent: 1: likewise the controller that they
+	 * need; RATE, QUOTA, IO, PACKETS, present: so much each period
+	 */
+	int64_t number;
+	uint64_t period_ns; /* of these four, present */
 };
 
 struct cl_change {
@@ -48,11 +58,13 @@ struct cl_change {
 	int32_t process;      /* THREAD: its process (tgid), for finding what it gave birth to; 0 =
 				 itself, which cgroup v2 moves as a whole */
 	uint32_t irq;         /* IRQ */
-	char path[CL_PATH_MAX]; /* GROUP, FENCE; NIC: the device's name */
-	struct cl_uuid
-		domain; /* VCPU, CAP, WEIGHT, BUDGET; all zero: the privileged domain itself */
-	uint32_t domid; /* likewise: its number then; another domain may have it by now */
-	uint32_t vcpu;  /* VCPU */
+	char path[CL_PATH_MAX]; /* GROUP, FENCE, QUOTA, IO; NIC, PACKETS: the device's name */
+	struct cl_uuid domain;  /* VCPU, CAP, WEIGHT, BUDGET, RATE; all zero: the privileged domain
+				   itself */
+	uint32_t domid;         /* likewise: its number then; another domain may have it by now */
+	uint32_t vcpu;          /* VCPU */
+	uint32_t handle;        /* RATE: the device's number in xenstore */
+	uint64_t device;        /* IO: major << 32 | minor */
 	struct cl_setting from, to;
 };
 

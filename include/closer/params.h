@@ -38,8 +38,26 @@
 	X(charge_floor, PPM, 100000, 10000, 1000000, "least share of what it paid for that is left to a guest in debt") \
 	X(charge_keep, NS, 60000000000, 0, 86400000000000, "how long a guest may be gone, as in a reboot, before its debt is written off") \
 	X(charge_send, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest sends") \
-	X(charge_receive, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest receives")
+	X(charge_receive, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest receives") \
+	X(guard_over, COUNT, 3, 1, 64, "intervals over its limit, of the last guard_window, after which a guest is held back") \
+	X(guard_window, COUNT, 5, 1, 64, "how many intervals are looked back at") \
+	X(guard_release, NS, 10000000000, 1000000000, 3600000000000, "how long a guest that is held back must ask for less before it is let go")
 /* clang-format on */
+
+/*
+ * A limit on the host CPU of a guest, as `limit` sets it: WHO=SHARE. WHO is a uuid, a name, the
+ * beginning of names and an asterisk (those of a tenant), or an asterisk alone (all others); the
+ * first of these that is there counts, of beginnings the longest. It holds for each such guest, not
+ * for all of them together. Names are the guests' owners': who must not be able to choose his limit
+ * is named by uuid. SHARE is one of the privileged side (all CPUs that work may be given), or with
+ * "/cpu" behind it of one CPU; "none" takes a guest out of a wider limit.
+ */
+#define CL_GUARDS_MAX 128u /* limits in one set of parameters */
+struct cl_guard {
+	char who[CL_NAME_MAX];
+	uint64_t share;  /* ppm, or CL_UNKNOWN: none */
+	uint64_t of_cpu; /* 1: of one CPU, 0: of the privileged side */
+};
 
 enum cl_unit { CL_UNIT_NS, CL_UNIT_PPM, CL_UNIT_COUNT, CL_UNIT_BOOL, CL_UNIT_CHARGE };
 
@@ -63,6 +81,8 @@ struct cl_params {
 #define X(member, unit, def, least, most, doc) uint64_t member;
 	CL_PARAMS(X)
 #undef X
+	struct cl_guard guards[CL_GUARDS_MAX]; /* sorted by who, each once; the rest is zero */
+	uint64_t guard_count;
 };
 
 struct cl_param_info {
@@ -77,17 +97,30 @@ struct cl_param_info {
 extern const struct cl_param_info cl_param_infos[];
 extern const size_t cl_param_count;
 void cl_params_default(struct cl_params *ret_params);
-/* Is each member inside its range, and interval_min <= interval, follow_set <= follow_cpu? If not,
- * *ret_name says which. */
+/* Is each member inside its range, interval_min <= interval, follow_set <= follow_cpu, guard_over
+ * <= guard_window, and each limit sound? If not, *ret_name says which. */
 bool cl_params_check(const struct cl_params *params, const char **ret_name);
 /*
- * Sets one parameter from text; "main-cpus" takes a CPU list or "auto". 0, -ENOENT (no such name),
- * -EINVAL (not a value), -ERANGE (outside its range). Nothing is changed on failure.
+ * Sets one parameter from text; "main-cpus" takes a CPU list or "auto", "limit" takes WHO=SHARE and
+ * adds to the limits there are. 0, -ENOENT (no such name), -EINVAL (not a value), -ERANGE (outside
+ * its range), -ENOSPC (more than CL_GUARDS_MAX limits). Nothing is changed on failure.
  */
 int cl_param_set(struct cl_params *params, const char *name, const char *value);
-/* The text that cl_param_set takes back. Writes at most size bytes with NUL. False: no such name.
+/* The text that cl_param_set takes back (of "limit": all of them, with commas between). Writes at
+ * most size bytes with NUL. False: no such name.
  */
 bool cl_param_get(const struct cl_params *params, const char *name, char *buf, size_t size);
+/* core/limits.c: the same for "limit" alone, and for one limit. */
+int cl_limit_set(struct cl_params *params, const char *text);
+void cl_limit_format(const struct cl_guard *guard, char *buf, size_t size); /* cut to size */
+void cl_limits_format(const struct cl_params *params, char *buf, size_t size);
+bool cl_limits_check(const struct cl_params *params);
+/* What holds for this guest; NULL: nothing. */
+const struct cl_guard *cl_limit_of(const struct cl_params *params, const struct cl_uuid *id,
+				   const char *name);
+/* core/params.c: a PPM as text. 0, -EINVAL, -ERANGE. */
+int cl_share_parse(const char *text, uint64_t *ret_ppm);
+void cl_share_format(uint64_t ppm, char *buf, size_t size);
 /* The known name nearest to a misspelt one (edit distance), or NULL if none is near. */
 const char *cl_param_nearest(const char *name);
 

@@ -42,6 +42,10 @@ enum cl_phase {
 	X(CAP_SET, "set-cap", CL_PHASE_LIMIT, "set a guest's cap, in ppm of a CPU") \
 	X(WEIGHT_SET, "set-weight", CL_PHASE_LIMIT, "set a guest's weight") \
 	X(BUDGET_SET, "set-budget", CL_PHASE_LIMIT, "set the budget of a guest's vCPUs in each period, in ns") \
+	X(NIC_RATE, "transmit-rate", CL_PHASE_LIMIT, "limit what a guest's network back end takes from it: the rest is held in the guest") \
+	X(GROUP_QUOTA, "group-quota", CL_PHASE_LIMIT, "limit the CPU time of a container") \
+	X(GROUP_IO, "group-io", CL_PHASE_LIMIT, "limit what a container reads from and writes to a disk") \
+	X(PACKET_RATE, "packet-rate", CL_PHASE_LIMIT, "limit the packets that go to a guest: the rest is dropped") \
 	X(THREAD_RELEASE, "release-thread", CL_PHASE_REMOVE, "forget what we set: somebody else has changed it; nothing is written") \
 	X(IRQ_RELEASE, "release-interrupt", CL_PHASE_REMOVE, "likewise for an interrupt") \
 	X(CPU_RELEASE, "release-cpu", CL_PHASE_REMOVE, "likewise for a vCPU of the privileged domain") \
@@ -77,13 +81,22 @@ struct cl_group_ref {
 	struct cl_node_ix node;
 };
 
-enum cl_value_tag { CL_VALUE_ABSENT, CL_VALUE_INT, CL_VALUE_MASK, CL_VALUE_GROUP, CL_VALUE_PLACE };
+enum cl_value_tag {
+	CL_VALUE_ABSENT,
+	CL_VALUE_INT,
+	CL_VALUE_MASK,
+	CL_VALUE_GROUP,
+	CL_VALUE_PLACE,
+	CL_VALUE_LIMIT
+};
 
 /* MASK: mask. GROUP: a container with its CPUs, group + mask. PLACE: a thread's group + mask. INT:
- * number; of a fence also mask, the CPUs that are left to all others. Masks are the plan's. */
+ * number; of a fence also mask, the CPUs that are left to all others. LIMIT: number each period_ns:
+ * bytes (NIC_RATE; GROUP_IO: each way), ns (GROUP_QUOTA), packets. Masks are the plan's. */
 struct cl_value {
 	enum cl_value_tag tag;
 	int64_t number;
+	uint64_t period_ns;
 	struct cl_mask_ix mask;
 	struct cl_group_ref group;
 };
@@ -114,6 +127,13 @@ struct cl_value {
 	X(DEBT, "debt", "owes %0:t that the host spent for it: %1:p of what it paid for is left to it for now") \
 	X(PAID, "paid", "owes %0:t: what it paid for is its own again") \
 	X(REBORN, "reborn", "it came back with what closer had left to it: first what it paid for") \
+	/* held back */ \
+	X(OVER_LIMIT, "over-limit", "it used %0:p of a CPU on the privileged side, over its limit of %1:p") \
+	X(HELD_BACK, "held-back", "held back: it uses %0:p of a CPU on the privileged side, its limit is %1:p") \
+	X(LET_GO, "let-go", "it asks for less than its limit of %1:p again: let go") \
+	X(NO_LIMIT, "no-limit", "it has no limit any more: let go") \
+	X(WITHIN_LIMIT, "within-limit", "it uses %0:p of a CPU on the privileged side, its limit is %1:p") \
+	X(WATCHED, "watched", "over its limit of %1:p with %0:p of a CPU, in %2:g of the last intervals") \
 	/* left: why nothing was done */ \
 	X(IN_PLACE, "in-place", "is where it should be") \
 	X(FOREIGN, "somebody-else", "somebody else has set it; left alone until `closer adopt`") \
@@ -148,9 +168,10 @@ struct cl_object {                 /* one of them, by the action's kind */
 	uint32_t irq;              /* IRQ_* */
 	struct cl_group_ref group; /* GROUP_*; FENCE: what becomes a partition, NONE: masks fence */
 	uint32_t cpu;              /* CPU_*: the privileged domain's vCPU, by its number */
-	struct cl_nic_ix nic;      /* NAPI_THREAD */
-	struct cl_vcpu_ix vcpu;    /* VCPU_* */
-	struct cl_guest_ix guest;  /* whose it is, or CL_NONE; CAP_*, WEIGHT_*, BUDGET_*: itself */
+	struct cl_nic_ix nic;      /* NAPI_THREAD, NIC_RATE, PACKET_RATE */
+	uint64_t key; /* cl_state_throttle.key; of GROUP_IO, with group, the disk's device */
+	struct cl_vcpu_ix vcpu;   /* VCPU_* */
+	struct cl_guest_ix guest; /* whose it is, or CL_NONE; CAP_*, WEIGHT_*, BUDGET_*: itself */
 };
 
 struct cl_action {
@@ -226,6 +247,9 @@ struct cl_guest_books {
 	uint64_t newborn_ns; /* of guest_ns and host_ns: what threads ran that were not in prev */
 	bool counted;        /* in both snapshots: else the interval says nothing of it */
 	struct cl_charge_books charge;
+	uint64_t limit;      /* ppm of a CPU; CL_UNKNOWN: it has none */
+	uint64_t used;       /* what counts for that, ppm of a CPU */
+	struct cl_why guard; /* how it stands with its limit; NONE: it has none */
 };
 
 struct cl_books {

@@ -67,7 +67,11 @@ enum cl_work_kind {
 	X(FENCE, "fence", "other tasks may run on the secondary CPUs") \
 	X(PARTITION, "partition", "the fence is made of masks: what pid 1 and the kernel start later is not inside it") \
 	X(NAPI_THREAD, "napi-thread", "packets that guests send are work of interrupts, not of threads") \
-	X(ENTITLEMENT, "entitlement", "what guests owe for the host's work is not taken back")
+	X(ENTITLEMENT, "entitlement", "what guests owe for the host's work is not taken back") \
+	X(RATE, "transmit-rate", "what a guest sends cannot be held back in the guest") \
+	X(QUOTA, "cpu-quota", "a container's CPU time cannot be limited") \
+	X(IO_LIMIT, "disk-limit", "what a guest reads and writes cannot be limited") \
+	X(PACKET_RATE, "packet-rate", "packets to a guest cannot be limited")
 /* clang-format on */
 
 enum cl_can {
@@ -231,6 +235,7 @@ struct cl_run {
 struct cl_nic {
 	struct cl_guest_ix guest;
 	struct cl_text name; /* the tap or vif device on the host */
+	uint32_t handle;     /* of its back end in xenstore, or CL_NONE: it has none there */
 	uint32_t threaded;   /* 1: its NAPI runs in threads, 0: in softirqs, CL_NONE: not known */
 	uint64_t rx_packets, rx_bytes; /* the host's view: rx is what the guest sent */
 	uint64_t tx_packets, tx_bytes;
@@ -239,6 +244,7 @@ struct cl_nic {
 struct cl_disk {
 	struct cl_guest_ix guest;
 	struct cl_text name;
+	uint64_t device; /* behind it: major << 32 | minor; CL_UNKNOWN: not known, or no device */
 	uint64_t rd_ops, rd_bytes, wr_ops, wr_bytes;
 };
 

@@ -22,6 +22,29 @@ struct cl_backoff {
 	uint64_t refused;
 };
 
+/* Something that holds a guest back, and that closer has set. */
+struct cl_state_throttle {
+	uint32_t kind;    /* enum cl_action_kind; 0: a free slot (GROUP_CREATE is none) */
+	uint32_t foreign; /* 1: somebody else has set it */
+	uint64_t key; /* which of that kind: a nic's by cl_throttle_key(), a disk's device, or 0 */
+	uint64_t set; /* units each period of its kind; 0: nothing */
+	uint64_t set_ns;
+	struct cl_backoff backoff;
+};
+#define CL_THROTTLES_MAX 6u /* of one guest: further devices are not held by themselves */
+
+struct cl_state_guard {
+	uint64_t life;     /* domid, or start of its process: devices are others with another */
+	uint64_t window;   /* the last intervals, newest lowest: 1 is over its limit */
+	uint64_t held_ns;  /* since when it is held back, 0: it is not */
+	uint64_t took;     /* ppm of a CPU, what it used when that began */
+	uint64_t below_ns; /* since when it asks for less, 0: it does not */
+	uint64_t above_ns; /* since when it is over in spite of what holds it, 0: it is not */
+	uint32_t stage;    /* 1: the next throttles, too, since the first did not do */
+	uint32_t pad;
+	struct cl_state_throttle throttles[CL_THROTTLES_MAX];
+};
+
 struct cl_state_guest {
 	struct cl_uuid id;
 	struct cl_backoff groups; /* of its containers */
@@ -30,6 +53,7 @@ struct cl_state_guest {
 	/* Hashes of the masks that closer last gave to threads of it: a newborn with one inherited
 	 * it. */
 	uint64_t given[4];
+	struct cl_state_guard guard;
 };
 
 struct cl_state_vcpu {
@@ -140,6 +164,9 @@ bool cl_state_own_lever(struct cl_state *state, const struct cl_uuid *guest, uin
 /* What it was charged before, by whoever kept the ledger. False: it does not add up, or no room. */
 bool cl_state_own_ledger(struct cl_state *state, const struct cl_uuid *guest,
 			 const struct cl_ledger *ledger, uint64_t seen_ns);
+/* kind: of the action; set: units each period; since_ns: when that began. */
+bool cl_state_own_throttle(struct cl_state *state, const struct cl_uuid *guest, uint32_t kind,
+			   uint64_t key, uint64_t set, uint64_t since_ns);
 /* adopt: the operator hands a thread or interrupt over, whatever is set on it. False: not known. */
 bool cl_state_adopt_thread(struct cl_state *state, struct cl_tid thread);
 bool cl_state_adopt_irq(struct cl_state *state, uint32_t number);
@@ -151,9 +178,14 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
 		      const struct cl_plan *plan, const struct cl_action *action, int code,
 		      uint64_t now_ns);
 
+/* core/throttles.c: a nic's, by its name; and what an action's limit is given for. 0: not such one.
+ */
+uint64_t cl_throttle_key(const char *name);
+uint64_t cl_throttle_period_ns(enum cl_action_kind kind);
+
 /*
- * core/decide.c. The whole of core: account, then place. prev NULL: books are empty and residency
- * is not known, work is still moved off the main container. prev and now have passed
+ * core/decide.c. The whole of core: account, then place, then guard. prev NULL: books are empty and
+ * residency is not known, work is still moved off the main container. prev and now have passed
  * cl_snapshot_check; params cl_params_check. The plan has been initialised with capacities >=
  * now's; the state likewise.
  */

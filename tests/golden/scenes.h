@@ -439,6 +439,10 @@ static inline void scene_apply(struct scene_world *world, const struct cl_plan *
 	case CL_ACTION_BUDGET_RELEASE:
 	case CL_ACTION_FENCE:
 	case CL_ACTION_NAPI_THREAD:
+	case CL_ACTION_NIC_RATE:
+	case CL_ACTION_GROUP_QUOTA:
+	case CL_ACTION_GROUP_IO:
+	case CL_ACTION_PACKET_RATE:
 	case CL_ACTION_THREAD_RELEASE:
 	case CL_ACTION_IRQ_RELEASE:
 	case CL_ACTION_KIND_COUNT:

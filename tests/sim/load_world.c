@@ -200,7 +200,7 @@ void host_is_empty(const struct host *host)
 		assert_int_equal(host->vbd->rings[i].in_ring, 0);
 		assert_int_equal(host->vbd->rings[i].waiting.count, 0);
 	}
-	assert_int_equal(host->vbd->held.count, 0);
+	assert_int_equal(host->vbd->held[0].count + host->vbd->held[1].count, 0);
 	assert_int_equal(
 		disk->active + disk->queue.count + disk->finished.count + disk->polled.count, 0);
 	assert_int_equal(host->guest->task_count, 0);

@@ -76,6 +76,12 @@ static inline void tell_all(struct cl_recorder *recorder, struct cl_state *state
 		  .guest = *guest,
 		  .mask_hash = 46,
 		  .ledger = { 10, 5, 3, 2 } },
+		{ .edit = CL_EDIT_OWN_THROTTLE,
+		  .guest = *guest,
+		  .number = CL_ACTION_NIC_RATE,
+		  .key = 9,
+		  .set = 46,
+		  .since_ns = 47 },
 	};
 
 	for (size_t i = 0; i < CL_COUNT(edits); i++) {

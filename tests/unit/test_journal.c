@@ -21,11 +21,16 @@ static void test_round_trip(void **state)
 		entitled(CL_CHANGE_CAP, 7, 600000, 370000),
 		entitled(CL_CHANGE_WEIGHT, 7, 256, 65535),
 		entitled(CL_CHANGE_BUDGET, 8, INT64_MAX, 1),
+		limit(CL_CHANGE_RATE, "", 0, 62500, 50 * CL_NS_PER_MS),
+		limit(CL_CHANGE_QUOTA, "/closer/a", 0, 5 * CL_NS_PER_MS, 100 * CL_NS_PER_MS),
+		limit(CL_CHANGE_IO, "/closer/a", 7, INT64_MAX, CL_NS_PER_S),
+		limit(CL_CHANGE_PACKETS, "vif1.0", 800, 0, 0), /* let go */
 	};
 	struct cl_journal_writer *w = writer(p);
 	struct cl_journal j;
 	uint32_t ids[CL_COUNT(c)];
 
+	c[CL_COUNT(c) - 3].from.number = 1; /* the controller was not there */
 	c[0].from.number = 1; /* nor did the group above it pass the controller down */
 	assert_int_equal(cl_journal_read(p->dir, &j, NULL),
 			 -ENOENT); /* nothing before the first plan */

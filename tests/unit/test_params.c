@@ -4,6 +4,8 @@
 #include <closer/params.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 static void defaults_are_sound(void **state)
 {
@@ -110,11 +112,114 @@ static void relations(void **state)
 	assert_string_equal(name, "interval_min");
 }
 
+/* uuid, then name, then the longest beginning; "none" takes out of a wider one. */
+static void limits_find_their_guest(void **state)
+{
+	static const char *const set[] = { "*=50%",
+					   "acme-*=10%",
+					   "acme-web*=20%/cpu",
+					   "acme-web=5%",
+					   "00000000-0000-0000-0000-0000000000AB=1%",
+					   "free*=none" };
+	static const struct {
+		const char *name;
+		uint8_t id;
+		uint64_t share;
+	} guests[] = { { "other", 1, 500000 },      { "acme-db", 1, 100000 },
+		       { "acme-web", 1, 50000 },    { "acme-web2", 1, 200000 },
+		       { "acme-web", 0xab, 10000 }, { "", 1, 500000 },
+		       { "freedom", 1, 0 } };
+	struct cl_params p, q;
+	struct cl_uuid id = { { 0 } };
+	const char *name;
+	char text[256];
+
+	cl_params_default(&p);
+	assert_null(cl_limit_of(&p, &id, "any"));
+	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+		assert_int_equal(cl_param_set(&p, "limit", set[i]), 0);
+	assert_true(cl_params_check(&p, &name));
+	for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
+		const struct cl_guard *g;
+
+		id.b[15] = guests[i].id;
+		g = cl_limit_of(&p, &id, guests[i].name);
+		assert_int_equal(g ? g->share : 0, guests[i].share);
+	}
+	/* Its text is taken back, one by one. */
+	cl_params_default(&q);
+	for (uint64_t i = p.guard_count; i-- > 0;) {
+		cl_limit_format(&p.guards[i], text, sizeof(text));
+		assert_int_equal(cl_param_set(&q, "limit", text), 0);
+	}
+	assert_memory_equal(&p, &q, sizeof(p));
+	assert_true(cl_param_get(&p, "limit", text, sizeof(text)));
+	assert_non_null(strstr(text, "acme-web=5%,acme-web*=20%/cpu"));
+	assert_true(cl_param_get(&p, "limit", text, 8)); /* cut */
+	assert_int_equal(strlen(text), 7);
+	/* Set again: changed, not added. */
+	assert_int_equal(cl_param_set(&p, "limit", "acme-web=7%"), 0);
+	assert_int_equal(p.guard_count, q.guard_count);
+}
+
+static void limits_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+	} bad[] = { { "", -EINVAL },
+		    { "web", -EINVAL },
+		    { "=5%", -EINVAL },
+		    { "web=", -EINVAL },
+		    { "web=x", -EINVAL },
+		    { "web=5%/gpu", -EINVAL },
+		    { "web=/cpu", -EINVAL },
+		    { "web=0", -ERANGE },
+		    { "web=101%", -ERANGE },
+		    { "web=-1", -EINVAL },
+		    { "web=409601%/cpu", -ERANGE } };
+	struct cl_params p, before;
+	char text[CL_NAME_MAX + 8];
+	const char *name;
+
+	cl_params_default(&p);
+	before = p;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(cl_param_set(&p, "limit", bad[i].text), bad[i].code);
+	memset(text, 'a', sizeof(text));
+	memcpy(text + CL_NAME_MAX, "=5%", 4);
+	assert_int_equal(cl_param_set(&p, "limit", text), -EINVAL);
+	assert_memory_equal(&p, &before, sizeof(p));
+	assert_int_equal(cl_param_set(&p, "limit", "a=b=400%/cpu"), 0); /* a name may have one */
+	for (unsigned i = 1; i < CL_GUARDS_MAX; i++) {
+		snprintf(text, sizeof(text), "guest%u=5%%", i);
+		assert_int_equal(cl_param_set(&p, "limit", text), 0);
+	}
+	assert_int_equal(cl_param_set(&p, "limit", "more=5%"), -ENOSPC);
+	/* What a file may hold. */
+	assert_true(cl_params_check(&p, &name));
+	before = p;
+	p.guards[3].share = 0;
+	assert_false(cl_params_check(&p, &name));
+	assert_string_equal(name, "limit");
+	p = before;
+	memset(p.guards[3].who, 'b', sizeof(p.guards[3].who));
+	assert_false(cl_params_check(&p, &name));
+	p = before;
+	p.guards[3] = p.guards[4];
+	assert_false(cl_params_check(&p, &name));
+	p = before;
+	p.guard_count = UINT64_MAX;
+	assert_false(cl_params_check(&p, &name));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_sound),
 		cmocka_unit_test(text_round_trip),
+		cmocka_unit_test(limits_find_their_guest),
+		cmocka_unit_test(limits_refused),
 		cmocka_unit_test(units),
 		cmocka_unit_test(refused_and_unchanged),
 		cmocka_unit_test(relations),

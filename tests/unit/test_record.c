@@ -103,10 +103,10 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 		STAMP(r->work), STAMP(r->cpu), STAMP(r->ns);
 		STAMP(t->guest), STAMP(t->name), STAMP(t->threaded), STAMP(t->rx_packets),
 			STAMP(t->rx_bytes), STAMP(t->tx_packets);
-		STAMP(t->tx_bytes);
+		STAMP(t->tx_bytes), STAMP(t->handle);
 		STAMP(d->guest), STAMP(d->name), STAMP(d->rd_ops), STAMP(d->rd_bytes),
 			STAMP(d->wr_ops);
-		STAMP(d->wr_bytes);
+		STAMP(d->wr_bytes), STAMP(d->device);
 		STAMP(q->number), STAMP(q->guest), STAMP(q->name), STAMP(q->mask), STAMP(q->count);
 		STAMP(q->cpu), STAMP(q->cpu_ns), STAMP(q->queue_vcpu);
 		STAMP(l->id), STAMP(l->scheduler), STAMP(l->pcpus), STAMP(l->slice_ns);

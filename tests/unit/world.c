@@ -212,6 +212,36 @@ static void observe_pins(const struct world *w, struct cl_snapshot *snap)
 	}
 }
 
+static void observe_devices(const struct world *w, struct cl_snapshot *snap,
+			    const uint32_t *guest_at)
+{
+	char name[16];
+
+	for (int i = 0; i < w->nic_count; i++) {
+		struct cl_nic *nic = cl_snapshot_add_nics(snap);
+
+		nic->guest.v = guest_at[w->nic_guest[i]];
+		nic->threaded = w->nic_threaded[i];
+		snprintf(name, sizeof(name), "vif%d", i);
+		nic->name = cl_snapshot_text(snap, name);
+		nic->handle = (uint32_t)i;
+		nic->rx_bytes = w->nic_sent_bytes[i];
+		nic->rx_packets = w->nic_sent[i];
+		nic->tx_packets = nic->tx_bytes = w->nic_received[i];
+	}
+	for (int i = 0; i < w->disk_count; i++) {
+		struct cl_disk *disk = cl_snapshot_add_disks(snap);
+
+		snprintf(name, sizeof(name), "xvd%c", 'a' + i);
+		disk->guest.v = guest_at[w->disk_guest[i]];
+		disk->name = cl_snapshot_text(snap, name);
+		disk->device = UINT64_C(8) << 32 | (uint32_t)i;
+		disk->rd_bytes = disk->rd_ops = 0;
+		disk->wr_bytes = w->disk_bytes[i];
+		disk->wr_ops = w->disk_ops[i];
+	}
+}
+
 static void observe(struct world *w, struct cl_snapshot *snap)
 {
 	uint32_t scratch[WORLD_MAX * 4], guest_at[WORLD_MAX];
@@ -261,12 +291,7 @@ static void observe(struct world *w, struct cl_snapshot *snap)
 	}
 	for (int i = 0; i < w->group_count; i++)
 		group_of(w, snap, w->groups[i], w->group_cpus[i]);
-	for (int i = 0; i < w->nic_count; i++) {
-		struct cl_nic *nic = cl_snapshot_add_nics(snap);
-
-		nic->guest.v = guest_at[w->nic_guest[i]];
-		nic->threaded = w->nic_threaded[i];
-	}
+	observe_devices(w, snap, guest_at);
 	for (int i = 0; i < w->irq_count; i++) {
 		struct cl_irq *irq = cl_snapshot_add_irqs(snap);
 
@@ -440,6 +465,10 @@ void world_apply(struct world *w)
 		case CL_ACTION_CAP_RELEASE:
 		case CL_ACTION_WEIGHT_RELEASE:
 		case CL_ACTION_BUDGET_RELEASE:
+		case CL_ACTION_NIC_RATE:
+		case CL_ACTION_GROUP_QUOTA:
+		case CL_ACTION_GROUP_IO:
+		case CL_ACTION_PACKET_RATE:
 		case CL_ACTION_IRQ_PLACE:
 		case CL_ACTION_IRQ_RELEASE:
 		case CL_ACTION_THREAD_RELEASE:

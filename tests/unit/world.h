@@ -52,7 +52,11 @@ struct world {
 	bool fenced; /* /closer is a partition: so after FENCE was applied */
 	int nic_guest[4];
 	uint32_t nic_threaded[4];
+	uint64_t nic_sent_bytes[4], nic_sent[4], nic_received[4]; /* by the guest, cumulative */
 	int nic_count;
+	int disk_guest[4];
+	uint64_t disk_bytes[4], disk_ops[4]; /* written, cumulative */
+	int disk_count;
 	int irq_guest[4];
 	uint32_t irq_vcpu[4]; /* whose queue it serves, or CL_NONE */
 	int irq_count;

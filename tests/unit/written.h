@@ -121,6 +121,27 @@ static inline struct cl_change switched(enum cl_change_kind kind, const char *pa
 	return c;
 }
 
+/* RATE, QUOTA, IO, PACKETS: from so much each 50 ms, or from nothing, to so much. */
+static inline struct cl_change limit(enum cl_change_kind kind, const char *path, int64_t from,
+				     int64_t to, uint64_t period_ns)
+{
+	struct cl_change c = { .kind = kind };
+
+	snprintf(c.path, sizeof(c.path), "%s", path);
+	if (kind == CL_CHANGE_RATE) {
+		c.domid = 3;
+		c.domain.b[0] = 3;
+		c.handle = 1;
+	}
+	if (kind == CL_CHANGE_IO)
+		c.device = UINT64_C(8) << 32 | 16;
+	c.from = (struct cl_setting){ .present = from != 0, .number = from };
+	c.to = (struct cl_setting){ .present = to != 0, .number = to };
+	c.from.period_ns = from ? 50 * CL_NS_PER_MS : 0;
+	c.to.period_ns = to ? period_ns : 0;
+	return c;
+}
+
 static inline struct cl_change fence(const char *path, const char *left)
 {
 	struct cl_change c = switched(CL_CHANGE_FENCE, path);
@@ -135,6 +156,7 @@ static inline void same_setting(const struct cl_setting *a, const struct cl_sett
 	assert_int_equal(a->has_path, b->has_path);
 	assert_string_equal(a->path, b->path);
 	assert_int_equal(a->number, b->number);
+	assert_int_equal(a->period_ns, b->period_ns);
 	assert_true(cl_cpuset_equal(&a->cpus, &b->cpus));
 }
 
@@ -151,7 +173,7 @@ static inline struct cl_journal_writer *writer(const struct place *p)
 static inline void plan(struct cl_journal_writer *w, const struct cl_change *c, uint32_t n,
 			uint32_t *ids)
 {
-	enum cl_reason why[16] = { CL_REASON_HOME };
+	enum cl_reason why[32] = { CL_REASON_HOME };
 	struct cl_error err;
 
 	assert_true(n <= CL_COUNT(why));
