@@ -104,7 +104,7 @@ static void vcpu(const struct cli_column *column, const struct cli_row *row, cha
 		snprintf(buf, size, "%u", is->vcpu);
 }
 
-/* Number: 0 to 2 of the window, 3 to 5 the same of the last ten. */
+/* Number: 0 to 2 of the window, 3 to 5 the same of the last ten; totals have no such. */
 static void share(const struct cli_column *column, const struct cli_row *row, char *buf,
 		  size_t size)
 {
@@ -112,7 +112,8 @@ static void share(const struct cli_column *column, const struct cli_row *row, ch
 	const struct cl_trace_figures *f = figures_of(row, lately);
 	const uint64_t ns[] = { f->gotten_ns, f->waited_ns, f->blocked_ns };
 
-	cli_percent(ns[column->number % 3], span_of(row, lately), buf, size);
+	if (!lately || !((const struct lines *)row->data)->window->last)
+		cli_percent(ns[column->number % 3], span_of(row, lately), buf, size);
 }
 
 static void uncertain(const struct cli_column *column, const struct cli_row *row, char *buf,
@@ -163,23 +164,15 @@ static void per_second(const struct cli_column *column, const struct cli_row *ro
 }
 
 static const struct cli_column columns[] = {
-	{ "domain", true, false, 0, domain },
-	{ "vcpu", true, false, 0, vcpu },
-	{ "gotten%", true, false, 0, share },
-	{ "waited%", true, false, 1, share },
-	{ "blocked%", true, false, 2, share },
-	{ "+-%", true, true, 0, uncertain },
-	{ "given%", true, false, 2, slice },
-	{ "least ms", true, false, 0, slice },
+	{ "domain", true, false, 0, domain },     { "vcpu", true, false, 0, vcpu },
+	{ "gotten%", true, false, 0, share },     { "waited%", true, false, 1, share },
+	{ "blocked%", true, false, 2, share },    { "+-%", true, true, 0, uncertain },
+	{ "x10: gotten%", true, true, 3, share }, { "waited%", true, true, 4, share },
+	{ "blocked%", true, true, 5, share },     { "exec/s", true, false, 0, per_second },
+	{ "I/O/s", true, false, 1, per_second },  { "ms/I/O", true, false, 0, blocked_per_io },
+	{ "given%", true, false, 2, slice },      { "least ms", true, false, 0, slice },
 	{ "most ms", true, false, 1, slice },
-	{ "exec/s", true, false, 0, per_second },
-	{ "I/O/s", true, false, 1, per_second },
-	{ "blocked/I/O ms", true, false, 0, blocked_per_io },
-	{ "gotten10%", true, false, 3, share },
-	{ "waited10%", true, false, 4, share },
-	{ "blocked10%", true, false, 5, share },
 };
-#define LATELY_COLUMNS 3u
 
 static struct line line_for(const struct cl_trace_window *w, const struct cl_trace_row *row)
 {
@@ -193,7 +186,6 @@ void mon_print(const struct mon *mon, FILE *out, const struct cl_trace_window *w
 		calloc(w->domain_count + w->vcpu_count + 1u, sizeof(lines[0]));
 	struct lines of = { w, w->last ? w->all_span_ns : w->span_ns, w->lately_span_ns, 0, lines };
 	const struct cli_row row = { .data = &of };
-	uint32_t shown = (uint32_t)CL_COUNT(columns) - (w->last ? LATELY_COLUMNS : 0);
 	uint64_t lost = w->last ? w->all_lost_records : w->lost_records;
 	uint64_t begin_ns = w->last ? 0 : w->begin_ns;
 	uint64_t doubt_ns = w->last ? w->all_uncertain_ns : w->uncertain_ns;
@@ -216,7 +208,7 @@ void mon_print(const struct mon *mon, FILE *out, const struct cl_trace_window *w
 		for (uint32_t v = 0; mon->per_vcpu && v < domains[i].count; v++)
 			lines[of.count++] = line_for(w, &w->vcpus[domains[i].first + v]);
 	}
-	cli_table_to(out, mon->call, columns, shown, &row, of.count);
+	cli_table_to(out, mon->call, columns, (uint32_t)CL_COUNT(columns), &row, of.count);
 }
 
 /* ---- CSV ---- */

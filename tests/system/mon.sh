@@ -82,6 +82,17 @@ check "and none" says 1 'No such file' --trace "$tmp/none"
 if [ ! -e /proc/xen ]; then
 	check "without Xen and a file it says what it needs" says 1 'does not run on Xen'
 fi
+screen=$(realpath "$1")/tests/system/mon_screen
+typed() { # KEYS: each after a while, as one who looks; what the screen said in the end
+	for key in $1; do
+		sleep 0.7
+		printf %s "$key"
+	done | TERM=xterm timeout 20 script -qec "stty rows 30 cols 120; $screen $traces/lost" /dev/null 2>"$tmp/err" >"$tmp/out"
+}
+check "a terminal's keys: sort, vCPUs, pause, end" eval 'typed "s v p q" && grep -q "ended at window .*, sorted by 2, vCPUs, paused" "$tmp/out"'
+check "and twice is off again" eval 'typed "v v p p q" && grep -q "ended at window .*, sorted by 1, domains, going on" "$tmp/out"'
+check "the screen has the table" eval 'grep -q "gotten%" "$tmp/out" && grep -q "s: sort (domid)" "$tmp/out"'
+
 check "--json and --csv do not go together" says 2 'not both' --json --csv
 check "nor a file and --for" says 2 'not for --trace' --trace "$traces/whole" --for 1s
 exit $failed
