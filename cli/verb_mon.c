@@ -273,6 +273,8 @@ static enum cli_exit run(const struct cli_call *call)
 		return cli_usage(call, "--json or --csv, not both");
 	if (v->window_ns > 0 && v->window_ns < LEAST_WINDOW_NS)
 		return cli_usage(call, "--window is 10ms at least");
+	if (v->cpu_hz > 0 && (v->cpu_hz < CL_TRACE_HZ_LEAST || v->cpu_hz > CL_TRACE_HZ_MOST))
+		return cli_usage(call, "--cpu-hz is cycles a second, such as 2400000000");
 	if (!v->trace)
 		return v->cpu_hz ? cli_usage(call, "--cpu-hz is for --trace: Xen says its own")
 				 : run_live(&mon);

@@ -99,7 +99,8 @@ static int switch_on(struct cl_tbuf *tbuf, uint32_t mask, unsigned long *ret_mfn
 			       strerror(errno));
 	tbuf->hz = (uint64_t)machine.cpu_khz * 1000;
 	tbuf->ring_count = machine.max_cpu_id + 1;
-	if (tbuf->hz == 0 || tbuf->ring_count > CL_CPUS_MAX)
+	if (tbuf->hz < CL_TRACE_HZ_LEAST || tbuf->hz > CL_TRACE_HZ_MOST ||
+	    tbuf->ring_count > CL_CPUS_MAX)
 		return cl_fail(reterr, ERANGE, "Xen has %u CPUs of %u kHz: closer cannot read that",
 			       tbuf->ring_count, machine.cpu_khz);
 	if (trace_all_cpus(tbuf) < 0 || xc_tbuf_set_evt_mask(tbuf->xc, mask) < 0 ||

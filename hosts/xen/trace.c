@@ -3,6 +3,7 @@
 #include "xen/trace.h"
 
 #include "lib.h"
+#include "xen/trace_rate.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,11 +17,6 @@
 #define JUMP_CYCLES                                                                                \
 	(UINT64_C(1) << 38) /* a minute and more on any CPU: no pause between records              \
 			     */
-#define HZ_LEAST        UINT64_C(10000000)
-#define HZ_MOST         UINT64_C(100000000000)
-#define SAMPLES_MAX     256u
-#define SAMPLE_LEAST_NS 20000u      /* shorter runs say little of the clock */
-#define SAMPLE_MOST_NS  CL_NS_PER_S /* longer ones may have wrapped */
 
 struct chunk {
 	struct chunk *next;
@@ -42,10 +38,6 @@ struct stream { /* of a pCPU */
 	uint64_t since;
 };
 
-struct sample {
-	uint64_t cycles, ns;
-};
-
 struct cl_trace {
 	struct stream *streams;
 	uint32_t stream_count;
@@ -55,8 +47,7 @@ struct cl_trace {
 	bool file;
 	uint64_t horizon, newest, newest_before; /* tsc; before: the last pass */
 	uint64_t jumps;
-	struct sample samples[SAMPLES_MAX];
-	uint32_t sample_count;
+	struct cl_trace_rate rate; /* of a file */
 };
 
 struct cl_trace *cl_trace_new(void)
@@ -144,23 +135,6 @@ static bool is_known_form(uint32_t event, uint32_t words)
 	}
 }
 
-static void keep_sample(struct cl_trace *trace, uint64_t cycles, uint64_t ns)
-{
-	uint32_t to = trace->sample_count;
-
-	if (to == SAMPLES_MAX) {
-		to = 0;
-		for (uint32_t i = 1; i < SAMPLES_MAX; i++)
-			if (trace->samples[i].ns < trace->samples[to].ns)
-				to = i;
-		if (trace->samples[to].ns >= ns)
-			return;
-	} else {
-		trace->sample_count++;
-	}
-	trace->samples[to] = (struct sample){ cycles, ns };
-}
-
 /* What a record says of the clock's rate. A switch is recorded on its pCPU, so its stream has all
  * of it. */
 static void calibrate(struct cl_trace *trace, struct stream *s, uint32_t header,
@@ -183,9 +157,8 @@ static void calibrate(struct cl_trace *trace, struct stream *s, uint32_t header,
 		uint32_t vcpu = word_at(words) << 16 | (word_at(words + 4) & 0xffff);
 		uint64_t ns = word_at(words + 8);
 
-		if (s->running && s->vcpu == vcpu && tsc > s->since && ns >= SAMPLE_LEAST_NS &&
-		    ns <= SAMPLE_MOST_NS && tsc - s->since < JUMP_CYCLES)
-			keep_sample(trace, tsc - s->since, ns);
+		if (s->running && s->vcpu == vcpu && tsc > s->since && tsc - s->since < JUMP_CYCLES)
+			cl_trace_rate_add(&trace->rate, tsc - s->since, ns);
 		s->running = false;
 	}
 }
@@ -443,11 +416,41 @@ static void next_chunk(const struct cl_trace *trace, struct stream *s)
 	drop_chunk(done);
 }
 
+/* Half of all records say what others say, too: they are passed over before anything is made of
+ * them. */
+static bool is_used(uint32_t header)
+{
+	switch ((enum cl_trace_event)event_of(header)) {
+	case CL_TRACE_LOST:
+	case CL_TRACE_RUNSTATE:
+	case CL_TRACE_CONTINUE:
+	case CL_TRACE_DOM_REM:
+	case CL_TRACE_INFNEXT:
+	case CL_TRACE_INFCONT:
+	case CL_TRACE_HVM_VMMCALL:
+	case CL_TRACE_GRANT_MAP:
+	case CL_TRACE_GRANT_TRANSFER:
+	case CL_TRACE_PV_HYPERCALL:
+		return true;
+	case CL_TRACE_WRAP:
+	case CL_TRACE_CPU_CHANGE:
+	case CL_TRACE_INFPREV:
+	default:
+		return false;
+	}
+}
+
 static bool fill_head(struct cl_trace *trace, struct stream *s)
 {
 	while (!s->ready && s->now) {
 		if (s->now->at == s->now->len) {
 			next_chunk(trace, s);
+			continue;
+		}
+		uint32_t header = word_at(s->now->bytes + s->now->at);
+
+		if (!is_used(header)) {
+			s->now->at += record_len(header);
 			continue;
 		}
 		decode(trace, s, &s->head);
@@ -522,43 +525,9 @@ uint64_t cl_trace_jumps(const struct cl_trace *trace)
 	return trace->jumps;
 }
 
-/* ---- the clock's rate ---- */
-
-static int by_rate(const void *a, const void *b)
-{
-	const struct sample *x = a, *y = b;
-	unsigned __int128 left = (unsigned __int128)x->cycles * y->ns;
-	unsigned __int128 right = (unsigned __int128)y->cycles * x->ns;
-
-	return left < right ? -1 : left > right;
-}
-
-static uint64_t rate(uint64_t cycles, uint64_t ns)
-{
-	return (uint64_t)((unsigned __int128)cycles * CL_NS_PER_S / ns);
-}
-
 uint64_t cl_trace_hz(const struct cl_trace *trace)
 {
-	struct sample sorted[SAMPLES_MAX];
-	uint64_t cycles = 0, ns = 0, middle;
-
-	if (trace->sample_count == 0)
-		return 0;
-	memcpy(sorted, trace->samples, sizeof(sorted));
-	qsort(sorted, trace->sample_count, sizeof(sorted[0]), by_rate);
-	middle = rate(sorted[trace->sample_count / 2].cycles, sorted[trace->sample_count / 2].ns);
-	/* The mean of those that are near it: what a record is late evens out. */
-	for (uint32_t i = 0; i < trace->sample_count; i++) {
-		uint64_t hz = rate(sorted[i].cycles, sorted[i].ns);
-
-		if (hz < middle - middle / 50 || hz > middle + middle / 50)
-			continue;
-		cycles += sorted[i].cycles;
-		ns += sorted[i].ns;
-	}
-	uint64_t hz = rate(cycles, ns);
-	return hz >= HZ_LEAST && hz <= HZ_MOST ? hz : 0;
+	return cl_trace_rate_hz(&trace->rate);
 }
 
 /* ---- the ring ---- */

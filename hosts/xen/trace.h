@@ -55,6 +55,10 @@ struct cl_trace_record {
 	uint64_t epoch; /* times that this pCPU's clock was set: tsc compares within one alone */
 };
 
+/* What a CPU's clock may count in a second. */
+#define CL_TRACE_HZ_LEAST UINT64_C(10000000)
+#define CL_TRACE_HZ_MOST  UINT64_C(100000000000)
+
 struct cl_trace;
 
 /* NULL: no memory. */
@@ -77,7 +81,8 @@ int cl_trace_add(struct cl_trace *trace, uint32_t pcpu, const uint8_t *bytes, si
  */
 void cl_trace_pass(struct cl_trace *trace);
 void cl_trace_flush(struct cl_trace *trace); /* nothing more will come: give all */
-/* The next by time: true, or false if there is none to be given yet. */
+/* The next by time that is one of enum cl_trace_event's which tell of vCPUs: true, or false if
+ * there is none to be given yet. */
 bool cl_trace_next(struct cl_trace *trace, struct cl_trace_record *ret);
 /* Begin again with the first; only after add_file. */
 void cl_trace_rewind(struct cl_trace *trace);

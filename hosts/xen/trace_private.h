@@ -6,6 +6,7 @@
 #include "xen/trace_sum.h"
 
 #define DOMAIN_OF(key) ((key) >> 16)
+#define CYCLE_BITS     56
 #define VCPU_OF(key)   ((key)&0xffffu)
 
 struct cl_trace_vcpu {
@@ -35,7 +36,8 @@ struct cl_trace_on {
 struct cl_trace_sum {
 	cl_trace_window_fn fn;
 	void *ctx;
-	uint64_t hz, window_ns;
+	uint64_t ns_per_cycle; /* in 1 / 2^CYCLE_BITS */
+	uint64_t window_ns;
 	bool begun, failed;
 	uint64_t base_tsc, base_ns, epoch;
 	uint64_t now_ns, begin_ns; /* of the last record, of the window */

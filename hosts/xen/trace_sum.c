@@ -28,10 +28,11 @@ struct cl_trace_sum *cl_trace_sum_new(uint64_t hz, uint64_t window_ns, cl_trace_
 {
 	struct cl_trace_sum *sum = calloc(1, sizeof(*sum));
 
-	assert(hz > 0 && window_ns > 0 && fn);
+	assert(hz >= CL_TRACE_HZ_LEAST && hz <= CL_TRACE_HZ_MOST && window_ns > 0 && fn);
 	if (!sum)
 		return NULL;
-	sum->hz = hz;
+	/* rounded up, so that whole ns come out whole */
+	sum->ns_per_cycle = (uint64_t)(((unsigned __int128)CL_NS_PER_S << CYCLE_BITS) / hz + 1);
 	sum->window_ns = window_ns;
 	sum->fn = fn;
 	sum->ctx = ctx;
@@ -213,7 +214,7 @@ static uint64_t ns_of(const struct cl_trace_sum *sum, uint64_t tsc)
 
 	if (tsc <= sum->base_tsc)
 		return sum->base_ns;
-	ns = (unsigned __int128)(tsc - sum->base_tsc) * CL_NS_PER_S / sum->hz;
+	ns = (unsigned __int128)(tsc - sum->base_tsc) * sum->ns_per_cycle >> CYCLE_BITS;
 	return ns > UINT64_MAX / 4 ? UINT64_MAX / 4 : sum->base_ns + (uint64_t)ns;
 }
 

@@ -66,7 +66,7 @@ typedef void (*cl_trace_window_fn)(void *ctx, const struct cl_trace_window *wind
 
 struct cl_trace_sum;
 
-/* hz: cycles a second, not 0. NULL: no memory. */
+/* hz: cycles a second, CL_TRACE_HZ_LEAST to MOST. NULL: no memory. */
 struct cl_trace_sum *cl_trace_sum_new(uint64_t hz, uint64_t window_ns, cl_trace_window_fn fn,
 				      void *ctx);
 void cl_trace_sum_free(struct cl_trace_sum *sum); /* NULL is fine */
