@@ -29,10 +29,11 @@ struct mon {
 	bool live;
 	uint64_t hz;
 	enum mon_sort sort;
-	bool per_vcpu, paused, titled; /* titled: CSV's first line is out */
-	uint64_t own_ns, own_span_ns;  /* CPU time of this process, and in what time */
-	json_t *windows;               /* --json of a file: those so far */
-	json_t *total;                 /* the last */
+	bool per_vcpu, paused;
+	bool titled, ended;           /* CSV's first line is out; nobody reads the output */
+	uint64_t own_ns, own_span_ns; /* CPU time of this process, and in what time */
+	json_t *windows;              /* --json of a file: those so far */
+	json_t *total;                /* the last */
 	enum cli_exit code;
 };
 

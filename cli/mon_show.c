@@ -250,7 +250,6 @@ static void csv(struct mon *mon, const struct cl_trace_window *w)
 		for (uint32_t v = 0; mon->per_vcpu && v < domains[i].count; v++)
 			csv_line(w, &w->vcpus[domains[i].first + v]);
 	}
-	fflush(stdout);
 }
 
 /* ---- JSON ---- */
@@ -388,8 +387,8 @@ void mon_window(void *ctx, const struct cl_trace_window *w)
 		mon_print(mon, stdout, w);
 		if (!w->last)
 			putchar('\n');
-		fflush(stdout);
 	}
+	mon->ended = cli_output_lost();
 	if (w->last)
 		mon_warn(mon, w);
 }

@@ -74,7 +74,7 @@ static int sum_file(struct mon *mon, struct cl_trace *trace, struct cl_error *re
 	while (cl_trace_next(trace, &record))
 		cl_trace_sum_scout(sum, &record);
 	cl_trace_rewind(trace);
-	while (cl_trace_next(trace, &record) && !cli_output_lost())
+	while (!mon->ended && cl_trace_next(trace, &record))
 		cl_trace_sum_take(sum, &record);
 	cl_trace_sum_finish(sum);
 	if (cl_trace_sum_failed(sum))
@@ -198,7 +198,7 @@ static int watch(struct live *live, int signals, struct cl_error *reterr)
 	uint64_t until_ns = v->for_ns > 0 ? live->begun_ns + v->for_ns : UINT64_MAX;
 	int r = 0;
 
-	for (uint64_t now = live->begun_ns; r == 0 && now < until_ns && !cli_output_lost();
+	for (uint64_t now = live->begun_ns; r == 0 && now < until_ns && !live->mon->ended;
 	     now = cl_clock_ns()) {
 		if (!wait_a_little(live, signals,
 				   until_ns - now < step_ns ? until_ns - now : step_ns))
@@ -320,7 +320,8 @@ const struct cli_verb cli_verb_mon = {
 		"Where Xen lost records, since the buffers were full, it says how many, and by how "
 		"much each figure may be off (\"+-\", uncertain_ns). Its own cost is shown; Xen's for "
 		"writing the records is not in it. The buffers have one reader: where another has "
-		"them, it refuses. Xen traces while it runs, and no longer when it has ended. On a "
+		"them, it refuses. Xen traces while it runs, and no longer when it has ended, or when the next "
+		"reader has, if it was killed. On a "
 		"terminal: s sorts by another column, v shows vCPUs, p pauses, q ends. --json is "
 		"one object for a file, with windows; live a line for each window, and a last one "
 		"for all. A file that is torn is shown up to there, and the exit code is 1.",
