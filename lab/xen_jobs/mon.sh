@@ -34,7 +34,7 @@ agree() { # JSON SUMMARY
 			is = theirs[$1 " " $2]
 			off = $3 - is
 			away = off < 0 ? -off : off
-			printf "  d%dv%d: closer %.4f s, +- %.4f s, xenalyze %.4f s: %+.3f %%\n", $1, $2, $3, $4, is, is > 0 ? off / is * 100 : 0
+			printf "  d%dv%d: closer %.4f s, +- %.4f s, xenalyze %.4f s: %+.3f %%\n", $1, $2, $3, $4, is, (is > 0 ? off / is * 100 : 0)
 			if (away > 0.01 || (is >= span / 20 && away > is / 200)) bad = 1
 			if (is >= span / 20) compared++
 		}
