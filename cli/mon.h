@@ -31,6 +31,7 @@ struct mon {
 	enum mon_sort sort;
 	bool per_vcpu, paused;
 	bool titled, ended;           /* CSV's first line is out; nobody reads the output */
+	uint64_t jumps;               /* cl_trace_jumps */
 	uint64_t own_ns, own_span_ns; /* CPU time of this process, and in what time */
 	json_t *windows;              /* --json of a file: those so far */
 	json_t *total;                /* the last */

@@ -328,6 +328,8 @@ static json_t *window_json(const struct mon *mon, const struct cl_trace_window *
 		json_object_set(json, "pcpus", pcpus);
 	}
 	json_decref(pcpus);
+	if (w->last)
+		json_object_set_new(json, "clock_jumps", json_integer(number(mon->jumps)));
 	if (mon->live) {
 		json_object_set_new(json, "own_ns", json_integer(number(mon->own_ns)));
 		json_object_set_new(json, "own_span_ns", json_integer(number(mon->own_span_ns)));
@@ -356,10 +358,12 @@ void mon_warn(const struct mon *mon, const struct cl_trace_window *w)
 			"%llu records were lost, since the buffers were full: %.3f ms of vCPUs' "
 			"time are uncertain by that, each figure by no more than its uncertain_ns",
 			(unsigned long long)w->all_lost_records, (double)w->all_uncertain_ns / 1e6);
-	if (w->breaks > 0)
+	if (mon->jumps > 0 || w->breaks > 0)
 		cli_say(mon->call,
-			"the clock of the records jumped %llu times: what lay between is in no "
-			"window",
+			"the clock of the records jumped %llu times: single records were given the "
+			"time of those before; where it was set, which was %llu times, what lay "
+			"between is in no window",
+			(unsigned long long)(mon->jumps > w->breaks ? mon->jumps : w->breaks),
 			(unsigned long long)w->breaks);
 	if (w->left_out > 0)
 		cli_say(mon->call,

@@ -76,6 +76,7 @@ static int sum_file(struct mon *mon, struct cl_trace *trace, struct cl_error *re
 	cl_trace_rewind(trace);
 	while (!mon->ended && cl_trace_next(trace, &record))
 		cl_trace_sum_take(sum, &record);
+	mon->jumps = cl_trace_jumps(trace);
 	cl_trace_sum_finish(sum);
 	if (cl_trace_sum_failed(sum))
 		r = cl_fail(reterr, ENOMEM, "reading the trace: no memory for all of its vCPUs");
@@ -212,6 +213,7 @@ static int watch(struct live *live, int signals, struct cl_error *reterr)
 
 	while (cl_trace_next(live->trace, &record))
 		cl_trace_sum_take(live->sum, &record);
+	live->mon->jumps = cl_trace_jumps(live->trace);
 	cl_trace_sum_finish(live->sum); /* what there was before an error is shown, too */
 	return r;
 }
