@@ -358,5 +358,5 @@ int sim_scenario_check(struct sim_scenario *scenario, struct cl_error *reterr)
 		r = check_events(scenario, reterr);
 	for (uint32_t at = 0; r == 0 && (section = sim_section_next(scenario, SIM_IN_EXPECT, &at));)
 		r = check_expect(scenario, section, reterr);
-	return r;
+	return r < 0 ? r : sim_check_fluid(scenario, reterr);
 }

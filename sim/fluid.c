@@ -1,306 +1,354 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a unit costs where, what guests want, and what devices have room for. */
+/* Turns: what was given is booked, and all is shared anew. */
 #include "fluid.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define SECOND CL_NS_PER_S
-#define MANY   1000u /* units at a time whose cost in ns is one's in ps */
+#define MANY   1000u
+#define TRIES  8u  /* how busy all are and what wakes cost */
+#define ROUNDS 32u /* of the rest each is small; what they leave undone is a rate too high */
 
-static uint64_t scale(uint64_t value, uint64_t part, uint64_t whole)
+static uint64_t over(uint64_t a_second, uint64_t ns)
 {
-	return whole ? (uint64_t)((unsigned __int128)value * part / whole) : 0;
+	return sim_scale(a_second, ns, SECOND);
 }
 
-static uint64_t least_of(uint64_t a, uint64_t b)
+/* ---- what was given is booked ---- */
+
+static uint64_t without_ticks(const struct sim_fluid *fluid, uint64_t ns)
 {
-	return a < b ? a : b;
+	const struct sim_costs *costs = &fluid->world->costs;
+
+	return sim_scale(ns, CL_PPM, CL_PPM + costs->tick_ns * costs->tick_hz / 1000);
 }
 
-/* ---- sharing ---- */
-
-void sim_fluid_share(uint64_t capacity, const uint64_t *wants, const uint64_t *weights, uint32_t n,
-		     uint64_t *ret_given)
+/* Of what the work was given: its own, without ticks and overhead. */
+static uint64_t net_ppm(const struct sim_fluid *fluid, const struct sim_fluid_work *work)
 {
-	uint64_t left = capacity;
+	uint64_t net = work->given, all = work->unit_ps + work->overhead_ps;
 
-	memset(ret_given, 0, n * sizeof(*ret_given));
-	for (bool any = true; any && left > 0;) {
-		uint64_t total = 0, now = left;
+	if (work->load)
+		net = sim_scale(net, work->unit_ps, all ? all : 1);
+	return work->given ? sim_scale(CL_PPM, without_ticks(fluid, net), work->given) : 0;
+}
 
-		any = false;
-		for (uint32_t i = 0; i < n; i++)
-			total += ret_given[i] < wants[i] ? weights[i] : 0;
-		for (uint32_t i = 0; i < n && total > 0; i++) {
-			uint64_t more = wants[i] - ret_given[i];
-			uint64_t part = scale(now, weights[i], total);
+static void add_ran(struct sim_fluid *fluid, uint64_t **ran, const struct sim_domain *domain,
+		    uint32_t vcpu, uint64_t ns)
+{
+	if (!*ran)
+		*ran = calloc(domain->vcpu_count, sizeof(**ran));
+	if (*ran)
+		(*ran)[vcpu] += ns;
+	else
+		fluid->world->queue.failed = true;
+}
 
-			/* Who is content leaves the rest to the others, round after round; what
-			 * is less than one for each weight is the first one's. */
-			part = part ? part : least_of(left, 1);
-			more = least_of(more, least_of(part, left));
-			ret_given[i] += more;
-			left -= more;
-			any |= more > 0;
-		}
+static void book_work(struct sim_fluid *fluid, struct sim_fluid_work *work, uint64_t ns)
+{
+	uint64_t net = net_ppm(fluid, work), sum = 0;
+
+	for (uint32_t v = 0; v < work->vcpu_count; v++) {
+		uint64_t all = over(fluid->on[work->on + v], ns), own = sim_scale(all, net, CL_PPM);
+
+		if (!all)
+			continue;
+		work->domain->vcpus[v].overhead_ns += all - own;
+		sum += own;
+		if (work->irq)
+			add_ran(fluid, &work->irq->ran_ns, work->domain, v, own);
+		else if (work->task)
+			add_ran(fluid, &work->task->ran_ns, work->domain, v, own);
+	}
+	if (work->irq) {
+		work->irq->cpu_ns += sum;
+		work->irq->count += over(sim_scale(work->load->rate.given, work->per_unit_ppm,
+						   CL_PPM * work->batch * SIM_GIVEN),
+					 ns);
+	} else if (work->task) {
+		work->task->cpu_ns += sum;
+		work->task->group->cpu_ns += sum;
+		if (work->given < work->wants) /* it is never idle */
+			work->task->wait_ns += ns - sim_least(sum, ns);
 	}
 }
 
-/* ---- what a unit costs ---- */
-
-/* Mean over the pCPUs where the vCPUs from..to may run; on_node CL_NONE: wherever. Ps a unit. */
-static uint64_t cost_ps(const struct sim_domain *domain, uint32_t vcpus, uint32_t on_node,
-			struct sim_burst burst)
+static void book_vcpu(struct sim_vcpu *vcpu, uint64_t given, uint64_t wants, uint64_t ns)
 {
-	const struct sim_world *world = domain->world;
-	uint64_t sum = 0, n = 0;
+	uint64_t cpu = over(sim_least(given, SECOND), ns);
+	bool full = given < sim_least(wants, SECOND);
 
-	burst.cpu_ns *= MANY;
-	burst.bytes *= MANY;
-	if (!burst.cpu_ns && !burst.bytes)
-		return 0;
-	for (uint32_t v = 0; v < vcpus; v++)
-		for (uint32_t p = 0; p < world->pcpu_count; p++) {
-			const struct sim_pcpu *pcpu = &world->pcpus[p];
-
-			if (pcpu->pool != domain->pool ||
-			    !cl_cpuset_has(&domain->vcpus[v].hard, p) ||
-			    (on_node != CL_NONE && pcpu->node != on_node))
-				continue;
-			sum += sim_burst_ns(world, pcpu, &burst);
-			n++;
-		}
-	return n ? sum / n : 0;
+	vcpu->cpu_ns += cpu;
+	vcpu->wait_ns += full ? ns - cpu : 0;
 }
 
-static bool in_guest(enum sim_fluid_kind kind)
+/* What is left over is the next time's. */
+static uint64_t with_rest(uint64_t value, uint64_t part, uint64_t whole, uint64_t *rest)
 {
-	static const bool guest[] = {
-#define X(NAME, text, is_guest, irq) is_guest,
-		SIM_FLUID_KINDS(X)
-#undef X
-	};
+	unsigned __int128 all = (unsigned __int128)value * part + *rest;
 
-	return guest[kind];
+	*rest = (uint64_t)(all % whole);
+	return (uint64_t)(all / whole);
 }
 
-static bool of_irq(enum sim_fluid_kind kind)
+static void book_part(struct sim_load *load, uint32_t i, uint64_t units)
 {
-	static const bool irqs[] = {
-#define X(NAME, text, guest, irq) irq,
-		SIM_FLUID_KINDS(X)
-#undef X
-	};
+	const struct sim_part *part = &load->rate.parts[i];
+	struct sim_vif *vif = load->domain->vifs;
+	struct sim_vbd *vbd = load->domain->vbds;
+	uint64_t n = with_rest(units, part->ppm, CL_PPM, &load->rate.part_rest[i]);
+	uint64_t writes = sim_scale(n, part->write_ppm, CL_PPM);
 
-	return irqs[kind];
+	switch (part->flow) {
+	case SIM_SEND:
+		vif->sent += n;
+		vif->sent_bytes += n * part->bytes;
+		vif->nic->sent += n;
+		vif->nic->sent_bytes += n * part->bytes;
+		break;
+	case SIM_RECEIVE:
+		vif->received += n;
+		vif->received_bytes += n * part->bytes;
+		vif->nic->received += n;
+		vif->nic->received_bytes += n * part->bytes;
+		break;
+	case SIM_DISK:
+		vbd->reads += n - writes;
+		vbd->read_bytes += (n - writes) * part->bytes;
+		vbd->writes += writes;
+		vbd->written_bytes += writes * part->bytes;
+		break;
+	}
 }
 
-static void set_cost(const struct sim_fluid *fluid, struct sim_fluid_guest *guest,
-		     enum sim_fluid_policy policy, enum sim_fluid_flow flow,
-		     enum sim_fluid_kind kind, struct sim_burst burst)
+static void book_load(struct sim_load *load, uint64_t ns)
 {
-	const struct sim_domain *domain = in_guest(kind) ? guest->domain : fluid->world->domains[0];
-	uint32_t vcpus = domain->vcpu_count;
-	uint64_t ps = 0;
+	uint64_t units = with_rest(load->rate.given, ns, SECOND * SIM_GIVEN, &load->rate.rest);
 
-	if (!in_guest(kind) && policy == SIM_FLUID_NATIVE && of_irq(kind))
-		vcpus = 1; /* as Linux leaves event channels and devices */
-	if (!in_guest(kind) && policy == SIM_FLUID_CLOSER)
-		ps = cost_ps(domain, vcpus, sim_domain_node(guest->domain), burst);
-	guest->unit_ps[flow][kind] = ps ? ps : cost_ps(domain, vcpus, CL_NONE, burst);
+	if (load->ops->gave)
+		load->ops->gave(load, ns, units);
+
+	for (uint32_t i = 0; i < load->rate.part_count && load->rate.given; i++)
+		book_part(load, i, units);
 }
 
-/* The bursts of vif.c and nic.c, for one packet. */
-static void place_net(const struct sim_fluid *fluid, struct sim_fluid_guest *guest,
-		      enum sim_fluid_policy policy)
+/* What is left of a burst after so long at its share. */
+static void serve(struct sim_fluid *fluid, struct sim_fluid_work *work, uint64_t ns)
 {
-	const struct sim_costs *c = &fluid->world->costs;
-	const struct sim_vif *vif = guest->domain->vifs;
-	uint32_t home = sim_domain_node(guest->domain);
-	uint32_t nic = vif && vif->nic ? vif->nic->node : CL_NONE;
-	uint64_t out = guest->bytes[SIM_FLUID_SEND], in = guest->bytes[SIM_FLUID_RECEIVE];
-	uint64_t mapped = out > SIM_NET_COPIED;
-	uint64_t back = c->napi_turn_ns + c->netback_tx_ns + c->grant_copy_ns + c->bridge_ns +
-			c->nic_ns + mapped * c->grant_map_ns;
-	uint64_t give_back = mapped * (c->dealloc_turn_ns + c->dealloc_ns);
-	const struct {
-		enum sim_fluid_flow flow;
-		enum sim_fluid_kind kind;
-		struct sim_burst burst;
-	} all[] = {
-		{ SIM_FLUID_SEND,
-		  SIM_FLUID_APPLICATION,
-		  { guest->own_ns[SIM_FLUID_SEND] + c->stack_ns + c->netfront_ns, out, home,
-		    home } },
-		{ SIM_FLUID_SEND, SIM_FLUID_NAPI, { back, out, home, CL_NONE } },
-		{ SIM_FLUID_SEND, SIM_FLUID_DEALLOC, { give_back, 0, home, CL_NONE } },
-		{ SIM_FLUID_RECEIVE, SIM_FLUID_NIC, { c->nic_ns + c->bridge_ns, 0, nic, CL_NONE } },
-		{ SIM_FLUID_RECEIVE,
-		  SIM_FLUID_GUEST_RX,
-		  { c->guest_rx_turn_ns + c->netback_rx_ns + c->grant_copy_ns, in, CL_NONE,
-		    home } },
-		{ SIM_FLUID_RECEIVE, SIM_FLUID_FRONT, { c->netfront_ns, 0, CL_NONE, CL_NONE } },
-		{ SIM_FLUID_RECEIVE,
-		  SIM_FLUID_APPLICATION,
-		  { guest->own_ns[SIM_FLUID_RECEIVE] + c->stack_ns, in, home, home } },
-	};
+	uint64_t done = over(without_ticks(fluid, work->given), ns) + 1;
 
-	for (uint32_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		set_cost(fluid, guest, policy, all[i].flow, all[i].kind, all[i].burst);
-}
-
-/* Those of vbd.c and disk.c, for one request. */
-static void place_disk(const struct sim_fluid *fluid, struct sim_fluid_guest *guest,
-		       enum sim_fluid_policy policy)
-{
-	const struct sim_costs *c = &fluid->world->costs;
-	const struct sim_vbd *vbd = guest->domain->vbds;
-	const struct sim_disk *disk = vbd ? vbd->disk : NULL;
-	uint64_t bytes = guest->bytes[SIM_FLUID_DISK], pages = (bytes + SIM_PAGE - 1) / SIM_PAGE;
-	struct sim_burst burst = { guest->own_ns[SIM_FLUID_DISK] + c->blkfront_ns, 0, CL_NONE,
-				   CL_NONE };
-
-	set_cost(fluid, guest, policy, SIM_FLUID_DISK, SIM_FLUID_APPLICATION, burst);
-	burst.cpu_ns = c->blkfront_ns;
-	set_cost(fluid, guest, policy, SIM_FLUID_DISK, SIM_FLUID_FRONT, burst);
-	if (!disk)
+	if (!work->finite || !work->left_ns)
 		return;
-	/* The ring's interrupt is the thread's here. */
-	burst = (struct sim_burst){ c->blkback_irq_ns + c->blkback_turn_ns + c->blkback_ns +
-					    c->disk_driver_ns + pages * c->blkback_page_ns,
-				    disk->in_memory ? bytes : 0, sim_domain_node(guest->domain),
-				    disk->node };
-	set_cost(fluid, guest, policy, SIM_FLUID_DISK, SIM_FLUID_BLKBACK, burst);
-	burst = (struct sim_burst){ disk->in_memory ? 0 : c->disk_driver_ns, 0, disk->node,
-				    CL_NONE };
-	set_cost(fluid, guest, policy, SIM_FLUID_DISK, SIM_FLUID_DISK_IRQ, burst);
+	sim_burst_cut(&work->task->burst, done, work->left_ns);
+	work->left_ns -= sim_least(done, work->left_ns);
 }
 
-void sim_fluid_place(struct sim_fluid *fluid, enum sim_fluid_policy policy)
+void sim_settle(struct sim_world *world)
 {
-	fluid->irq_vcpus = policy == SIM_FLUID_NATIVE ? 1 : fluid->world->domains[0]->vcpu_count;
-	for (uint32_t i = 0; i < fluid->count; i++) {
-		place_net(fluid, &fluid->guests[i], policy);
-		place_disk(fluid, &fluid->guests[i], policy);
+	struct sim_fluid *fluid = world->fluid;
+	uint64_t ns = fluid ? world->queue.now_ns - fluid->since_ns : 0;
+
+	if (ns == 0)
+		return;
+	fluid->since_ns = world->queue.now_ns;
+	for (uint32_t i = 0; i < fluid->work_count; i++) {
+		struct sim_fluid_work *work = &fluid->works[i];
+
+		book_work(fluid, work, ns);
+		serve(fluid, work, ns);
+	}
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		book_vcpu(fluid->vcpus[v].vcpu, fluid->vcpus[v].given, fluid->vcpus[v].wants, ns);
+	for (uint32_t p = 0; p < world->pcpu_count; p++)
+		world->pcpus[p].busy_ns += over(sim_least(fluid->pcpu_use[p], SECOND), ns);
+	for (uint32_t i = 0; i < fluid->load_count && fluid->vcpu_count; i++)
+		book_load(fluid->loads[i], ns);
+}
+
+void sim_changed(struct sim_world *world)
+{
+	struct sim_fluid *fluid = world->fluid;
+
+	if (!fluid)
+		return;
+	sim_settle(world);
+	fluid->work_count = fluid->vcpu_count = 0;
+	memset(fluid->pcpu_use, 0, sizeof(fluid->pcpu_use));
+	sim_at(&world->queue, &fluid->turn, world->queue.now_ns);
+}
+
+/* ---- a turn ---- */
+
+/* How busy all are says what is spent on wakes, and that how busy they are: found by trying. */
+static void share_all(struct sim_fluid *fluid)
+{
+	fluid->wakes = 0;
+	for (uint32_t i = 0; i < TRIES; i++) {
+		bool any = true;
+
+		if (i > 0)
+			sim_fluid_wakes(fluid, i);
+		sim_fluid_price(fluid);
+		sim_fluid_ask(fluid);
+		for (uint32_t round = 0; round < ROUNDS && any; round++) {
+			sim_fluid_want(fluid);
+			sim_fluid_cpus(fluid);
+			any = sim_fluid_lower(fluid);
+		}
+		sim_fluid_locate(fluid);
 	}
 }
 
-/* ---- demands ---- */
-
-static uint64_t value_at(const struct sim_fluid_curve *curve, uint64_t now_ns)
+/* What tasks asked for and get, for their loads; how long bursts are where they run. */
+static void tell_tasks(struct sim_fluid *fluid)
 {
-	uint64_t i = curve->every_ns ? now_ns / curve->every_ns : 0;
+	for (uint32_t i = 0; i < fluid->work_count; i++) {
+		struct sim_fluid_work *work = &fluid->works[i];
 
-	if (!curve->count)
-		return 0;
-	return curve->values[i < curve->count ? i : curve->count - 1];
-}
-
-/* A thread is on one CPU at a time. */
-static uint64_t thread_limit(const struct sim_fluid_guest *guest, enum sim_fluid_flow flow)
-{
-	uint64_t most = 1;
-
-	for (uint32_t k = 0; k < SIM_FLUID_KIND_COUNT; k++)
-		if (guest->unit_ps[flow][k] > most)
-			most = guest->unit_ps[flow][k];
-	return SECOND * MANY / most;
-}
-
-static void ask(struct sim_fluid *fluid)
-{
-	for (uint32_t i = 0; i < fluid->count; i++) {
-		struct sim_fluid_guest *guest = &fluid->guests[i];
-		const struct sim_domain *domain = guest->domain;
-
-		guest->wants_compute = domain->alive && !domain->paused
-					       ? value_at(&guest->compute, fluid->now_ns)
-					       : 0;
-		for (uint32_t f = 0; f < SIM_FLUID_FLOWS; f++) {
-			bool has = f == SIM_FLUID_DISK ? domain->vbds && !domain->vbds->blocked
-						       : domain->vifs && !domain->vifs->blocked;
-
-			guest->rate[f] =
-				has && domain->alive && !domain->paused
-					? least_of(value_at(&guest->flows[f], fluid->now_ns),
-						   thread_limit(guest, (enum sim_fluid_flow)f))
-					: 0;
-		}
+		work->left_ns = work->unit_ps / MANY + 1;
+		if (work->load || !work->task)
+			continue;
+		work->task->asked_ns = without_ticks(fluid, work->wants);
+		work->task->given_ns = without_ticks(fluid, work->given);
 	}
 }
 
-/* ---- devices ---- */
-
-/* Those who share a device share this much of it; unit: what a unit of each takes of it. */
-static void share_device(struct sim_fluid *fluid, enum sim_fluid_flow flow, uint64_t capacity,
-			 const void *device,
-			 uint64_t (*unit)(const struct sim_fluid_guest *guest,
-					  enum sim_fluid_flow flow))
+/* The trace in a number is of shares, too. */
+static void digest(struct sim_fluid *fluid)
 {
-	for (uint32_t i = 0; i < fluid->count; i++) {
-		const struct sim_fluid_guest *guest = &fluid->guests[i];
-		const struct sim_domain *domain = guest->domain;
-		const void *its = flow == SIM_FLUID_DISK
-					  ? (const void *)(domain->vbds ? domain->vbds->disk : NULL)
-					  : (const void *)(domain->vifs ? domain->vifs->nic : NULL);
+	uint64_t *at = &fluid->world->queue.digest;
 
-		fluid->wants[i] = its == device ? guest->rate[flow] * unit(guest, flow) : 0;
-		fluid->weights[i] = 1;
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		*at = (*at ^ fluid->vcpus[v].given) * UINT64_C(0x100000001b3);
+}
+
+static void ask_next(struct sim_fluid *fluid)
+{
+	struct sim_queue *queue = &fluid->world->queue;
+	uint64_t next = UINT64_MAX;
+
+	for (uint32_t i = 0; i < fluid->load_count; i++)
+		if (fluid->loads[i]->rate.until_ns > queue->now_ns)
+			next = sim_least(next, fluid->loads[i]->rate.until_ns);
+	for (uint32_t i = 0; i < fluid->work_count; i++) {
+		const struct sim_fluid_work *work = &fluid->works[i];
+
+		if (work->finite && work->given)
+			next = sim_least(next,
+					 queue->now_ns + 1 +
+						 sim_scale(work->left_ns, SECOND,
+							   without_ticks(fluid, work->given)));
 	}
-	sim_fluid_share(capacity, fluid->wants, fluid->weights, fluid->count, fluid->given);
-	for (uint32_t i = 0; i < fluid->count; i++)
-		if (fluid->given[i] < fluid->wants[i])
-			fluid->guests[i].rate[flow] = scale(fluid->guests[i].rate[flow],
-							    fluid->given[i], fluid->wants[i]);
+	if (next != UINT64_MAX)
+		sim_at(queue, &fluid->turn, next);
 }
 
-static uint64_t unit_bytes(const struct sim_fluid_guest *guest, enum sim_fluid_flow flow)
+static struct sim_task *find_through(const struct sim_world *world)
 {
-	return guest->bytes[flow];
+	for (uint32_t d = 0; d < world->domain_count; d++)
+		for (uint32_t i = 0; i < world->domains[d]->task_count; i++) {
+			struct sim_task *task = world->domains[d]->tasks[i];
+
+			if (task->served && !task->burst.cpu_ns && !task->burst.bytes)
+				return task;
+		}
+	return NULL;
 }
 
-static uint64_t unit_service(const struct sim_fluid_guest *guest, enum sim_fluid_flow flow)
+/* Bursts that are through: their owners give the next ones, or none. */
+static void finish(struct sim_fluid *fluid)
 {
-	const struct sim_disk *disk = guest->domain->vbds->disk;
+	struct sim_task *task;
 
-	return disk->access_ns + scale(disk->seek_ns, guest->seeks_ppm, CL_PPM) +
-	       (disk->bandwidth ? scale(guest->bytes[flow], SECOND, disk->bandwidth) : 0);
-}
-
-/* Each device once: with the first guest that has it. */
-static void share_devices(struct sim_fluid *fluid)
-{
-	for (uint32_t i = 0; i < fluid->count; i++) {
-		const struct sim_vif *vif = fluid->guests[i].domain->vifs;
-		const struct sim_vbd *vbd = fluid->guests[i].domain->vbds;
-		const struct sim_nic *nic = vif ? vif->nic : NULL;
-		const struct sim_disk *disk = vbd && !vbd->disk->in_memory ? vbd->disk : NULL;
-
-		for (uint32_t k = 0; k < i; k++) {
-			const struct sim_domain *before = fluid->guests[k].domain;
-
-			if (before->vifs && before->vifs->nic == nic)
-				nic = NULL;
-			if (before->vbds && before->vbds->disk == disk)
-				disk = NULL;
-		}
-		if (nic) {
-			share_device(fluid, SIM_FLUID_SEND, nic->rate, nic, unit_bytes);
-			share_device(fluid, SIM_FLUID_RECEIVE, nic->rate, nic, unit_bytes);
-		}
-		if (disk) { /* places for requests, and the medium */
-			share_device(fluid, SIM_FLUID_DISK, disk->depth * SECOND, disk,
-				     unit_service);
-			if (disk->bandwidth)
-				share_device(fluid, SIM_FLUID_DISK, disk->bandwidth, disk,
-					     unit_bytes);
-		}
+	while ((task = find_through(fluid->world))) {
+		task->served = false;
+		task->done(fluid->world, task);
 	}
 }
 
-void sim_fluid_demand(struct sim_fluid *fluid)
+static void turn(struct sim_queue *queue, struct sim_event *event)
 {
-	ask(fluid);
-	share_devices(fluid);
+	struct sim_fluid *fluid = sim_of(event, struct sim_fluid, turn);
+	struct sim_world *world = fluid->world;
+
+	sim_settle(world);
+	finish(fluid);
+	for (uint32_t i = 0; i < fluid->load_count; i++)
+		if (fluid->loads[i]->ops->ask)
+			fluid->loads[i]->ops->ask(fluid->loads[i]);
+	if (!sim_fluid_build(fluid)) {
+		queue->failed = true;
+		return;
+	}
+	share_all(fluid);
+	tell_tasks(fluid);
+	digest(fluid);
+	sim_cancel(queue, event);
+	ask_next(fluid);
+}
+
+/* ---- loads ---- */
+
+bool sim_fluid_add(struct sim_fluid *fluid, struct sim_load *load)
+{
+	sim_changed(fluid->world);
+	if (fluid->load_count == fluid->load_cap) {
+		uint32_t cap = fluid->load_cap ? fluid->load_cap * 2 : 16;
+		struct sim_load **more = realloc(fluid->loads, cap * sizeof(*more));
+
+		if (!more)
+			return false;
+		fluid->loads = more;
+		fluid->load_cap = cap;
+	}
+	load->rate.given = 0;
+	fluid->loads[fluid->load_count++] = load;
+	return true;
+}
+
+void sim_fluid_remove(struct sim_fluid *fluid, struct sim_load *load)
+{
+	sim_changed(fluid->world);
+	for (uint32_t i = 0; i < fluid->load_count; i++) {
+		if (fluid->loads[i] != load)
+			continue;
+		memmove(&fluid->loads[i], &fluid->loads[i + 1],
+			(fluid->load_count - i - 1) * sizeof(struct sim_load *));
+		fluid->load_count--;
+		break;
+	}
+}
+
+struct sim_fluid *sim_fluid_new(struct sim_world *world)
+{
+	struct sim_fluid *fluid = calloc(1, sizeof(*fluid));
+
+	if (!fluid)
+		return NULL;
+	fluid->world = world;
+	fluid->since_ns = world->queue.now_ns;
+	sim_event_init(&world->queue, &fluid->turn, turn);
+	sim_at(&world->queue, &fluid->turn, world->queue.now_ns);
+	world->fluid = fluid;
+	return fluid;
+}
+
+void sim_fluid_free(struct sim_fluid *fluid)
+{
+	if (!fluid)
+		return;
+	fluid->world->fluid = NULL;
+	sim_event_done(&fluid->world->queue, &fluid->turn);
+	free(fluid->loads);
+	free(fluid->sets);
+	free(fluid->vcpus);
+	free(fluid->works);
+	free(fluid->on);
+	free(fluid->order);
+	free(fluid->within);
+	free(fluid->wants);
+	free(fluid->weights);
+	free(fluid->shares);
+	free(fluid);
 }

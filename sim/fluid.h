@@ -1,98 +1,159 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fluid: the same host by rates and shares, for days and clusters. Nothing happens one by one: in
- * each step every guest's demands meet what CPUs, line and disk have left.
+ * fluid: the same host by rates and shares, for days and clusters. Nothing happens one by one:
+ * what loads ask for holds until it changes, and what each gets of CPUs, line and disk as long.
  *
- *   sim_fluid_new(world) -> demands set -> { sim_fluid_step }* -> sim_fluid_report
+ *   sim_fluid_new(world) -> sim_fluid_add(load) -> the world's events: { turn }* -> sim_settle
  *
- * Machine, costs, pools, domains and their devices are a world's, in which nothing need happen.
- * What a unit costs is what memory.c says of the bursts of vif.c, nic.c, vbd.c and disk.c. CPUs are
- * shared by weighted max-min with caps in each pool, dom0's own time and the devices by max-min.
- * What is not there: queueing, SMT, contention for memory, driver domains, losses. Integers; time
- * in ns, rates a second, CPU in ns a second.
+ * A turn comes when what is asked for, or a setting, is another one: what was given up to now is
+ * booked where packets would have booked it (vCPUs, threads, interrupts, devices, cgroups), so that
+ * whoever reads the world need not know; then all is shared anew.
+ *
+ *   fluid.c       turns, booking, loads
+ *   fluid_work.c  who works for a load's units, and what a unit costs where it runs
+ *   fluid_rate.c  how many units: asked for, closed loops, line and disk
+ *   fluid_cpu.c   kernels share vCPUs, the hypervisor pCPUs: weighted max-min
+ *   fluid_wake.c  what wakes, switches and interrupts cost, and how slow a shared core is
+ *
+ * A task that is given a burst (the toolstack's) is served at its share until it is done. What is
+ * not there: latencies, losses on the way, contention for memory's bandwidth, driver domains,
+ * periods and budgets; a vCPU stays where it was. Integers; CPU in ns a second.
  */
 #ifndef CLOSER_SIM_FLUID_H
 #define CLOSER_SIM_FLUID_H
 
 #include "load.h"
+#include "sched.h"
 
-/* What passes between a guest and the host: packets, packets, requests. */
-enum sim_fluid_flow { SIM_FLUID_SEND, SIM_FLUID_RECEIVE, SIM_FLUID_DISK, SIM_FLUID_FLOWS };
-
-/* X(NAME, text, in the guest, an interrupt's): who works for it. */
+/* X(NAME, in the guest): who works for a unit. */
 /* clang-format off */
 #define SIM_FLUID_KINDS(X) \
-	X(COMPUTE, "compute", true, false) \
-	X(APPLICATION, "application", true, false) \
-	X(FRONT, "front", true, true) \
-	X(NAPI, "napi", false, true) \
-	X(DEALLOC, "dealloc", false, false) \
-	X(NIC, "nic", false, true) \
-	X(GUEST_RX, "guest_rx", false, false) \
-	X(BLKBACK, "blkback", false, false) \
-	X(DISK_IRQ, "disk", false, true)
+	X(OWN, true) \
+	X(APPLICATION, true) \
+	X(FRONT, true) \
+	X(NAPI, false) \
+	X(DEALLOC, false) \
+	X(NIC, false) \
+	X(GUEST_RX, false) \
+	X(BLKBACK_IRQ, false) \
+	X(BLKBACK, false) \
+	X(DISK_IRQ, false)
 /* clang-format on */
 
 enum sim_fluid_kind {
-#define X(NAME, text, guest, irq) SIM_FLUID_##NAME,
+#define X(NAME, guest) SIM_FLUID_##NAME,
 	SIM_FLUID_KINDS(X)
 #undef X
 		SIM_FLUID_KIND_COUNT
 };
 
-/* native: interrupts on dom0's first vCPU, threads on all. closer: beside the guest's memory. */
-enum sim_fluid_policy { SIM_FLUID_NATIVE, SIM_FLUID_CLOSER };
-
-/* A value that holds for every_ns, then the next; the last one holds on. Not owned. */
-struct sim_fluid_curve {
-	const uint64_t *values;
-	uint32_t count; /* 0: nothing is demanded */
-	uint64_t every_ns;
+/* pCPUs that some vCPUs may run on; of two sets one holds the other, or they have none in common,
+ * else what they have in common counts twice. */
+struct sim_fluid_set {
+	struct cl_cpuset pcpus;
+	uint32_t count;
+	uint64_t queue;    /* of them, on a node */
+	uint64_t move_ppm; /* chance that a vCPU that wakes finds its last one taken, and moves */
+	uint64_t busy_ppm; /* those of them that are not taken for good */
+	uint64_t wait_ppm; /* chance that none of them is free */
+	uint64_t slow_ppm; /* work takes longer by so much, since cores are shared */
 };
 
-struct sim_fluid_guest {
+struct sim_fluid_vcpu {
+	struct sim_vcpu *vcpu;
+	uint32_t set;
+	uint64_t limit; /* what the hypervisor gives it at most, as far as is known */
+	uint64_t wants, irqs, given;
+	uint64_t wait_ns; /* until it has a pCPU after a wake */
+	uint64_t blocked_ppm;
+	uint64_t arrivals; /* that would wake it, a second */
+	uint32_t node_ppm[SIM_NODES_MAX];
+};
+
+struct sim_fluid_work {
 	struct sim_domain *domain;
-	struct sim_fluid_curve compute;                           /* CPU for itself, ns a second */
-	struct sim_fluid_curve flows[SIM_FLUID_FLOWS];            /* units a second */
-	uint64_t bytes[SIM_FLUID_FLOWS], own_ns[SIM_FLUID_FLOWS]; /* of a unit; the application's */
-	uint64_t seeks_ppm; /* share of its requests that do not follow on the last */
-
-	/* found, sums over all steps */
-	uint64_t cpu_ns[SIM_FLUID_KIND_COUNT], units[SIM_FLUID_FLOWS], overhead_ns;
-
-	/* of the present step */
-	uint64_t unit_ps[SIM_FLUID_FLOWS][SIM_FLUID_KIND_COUNT];
-	uint64_t rate[SIM_FLUID_FLOWS], wants_compute, compute_given;
-	uint64_t given, joins_ppm; /* of CPUs; units that need not wake a vCPU */
+	struct sim_task *task; /* NULL: an interrupt's work, or a guest's own */
+	struct sim_irq *irq;
+	struct sim_load *load; /* NULL: the task's own rate, or its burst */
+	uint32_t load_index;
+	enum sim_fluid_kind kind;
+	struct sim_burst burst;    /* of a unit */
+	uint64_t per_unit_ppm;     /* so often in each of the load's units */
+	uint64_t batch;            /* so many come together */
+	uint64_t turn_ns, turn_ps; /* of a batch that begins; of a unit */
+	uint32_t irqs, tasks, wakes;
+	uint64_t unit_ps;                /* as it is placed now */
+	uint64_t overhead_ps;            /* of a unit: wakes, switches, entries */
+	uint64_t wants, given;           /* ns a second, overhead and ticks included */
+	uint32_t first_vcpu, vcpu_count; /* of its domain, in fluid->vcpus */
+	uint64_t weight, most;           /* most: ns a second, of all its threads */
+	uint32_t on;  /* in fluid->on: by vCPU, ns a second that it wants there */
+	bool chained; /* comes in the batches of the work before */
+	bool finite;  /* a burst, which takes left_ns of its own time */
+	uint64_t left_ns;
 };
 
 struct sim_fluid {
 	struct sim_world *world;
-	uint64_t now_ns;
-	struct sim_fluid_guest *guests;
-	uint32_t count;
-	uint64_t dom0_given, dom0_joins_ppm, dom0_overhead_ns;
-	uint32_t irq_vcpus;                /* of dom0, for interrupts */
-	uint64_t *wants, *weights, *given; /* scratch, a guest and dom0 each */
+	struct sim_event turn;
+	uint64_t since_ns;
+	struct sim_load **loads;
+	uint32_t load_count, load_cap;
+
+	/* of the present turn; none after a change */
+	struct sim_fluid_set *sets;
+	struct sim_fluid_vcpu *vcpus;
+	struct sim_fluid_work *works;
+	uint64_t *on;
+	uint32_t set_count, vcpu_count, work_count, set_cap, vcpu_cap, work_cap;
+	size_t on_count, on_cap;
+	uint64_t pcpu_use[SIM_PCPUS_MAX];
+	uint64_t wakes;                     /* of vCPUs, a second */
+	uint64_t *wants, *weights, *shares; /* scratch */
+	uint32_t scratch_cap;
+	uint32_t *order; /* sets by how many pCPUs they have */
+	bool *within;    /* of two sets: [a * set_count + b], a is b or a part of it */
 };
 
-/* Every guest of the world, by rising domid. NULL: no memory. */
+/* The world's, from now on, and freed with it. NULL: no memory. */
 struct sim_fluid *sim_fluid_new(struct sim_world *world);
 void sim_fluid_free(struct sim_fluid *fluid);
-/* Where work runs from now on. Again after any demand's bytes or own time changed. */
-void sim_fluid_place(struct sim_fluid *fluid, enum sim_fluid_policy policy);
-/* fluid.c: what the guests want now, as far as threads and devices have room for it. */
-void sim_fluid_demand(struct sim_fluid *fluid);
-void sim_fluid_step(struct sim_fluid *fluid, uint64_t ns);
-/* Since the beginning, overhead (ticks, switches, wakes) included. */
-uint64_t sim_fluid_cpu_ns(const struct sim_fluid_guest *guest);
-uint64_t sim_fluid_dom0_ns(const struct sim_fluid *fluid);
-/* The same as metrics of a run: guest.NAME.cpu, host.dom0; and the rates of its flows. */
-void sim_fluid_report(const struct sim_fluid *fluid, struct sim_report *report);
+/* One that has begun (ops->begin). False: no memory. */
+bool sim_fluid_add(struct sim_fluid *fluid, struct sim_load *load);
+void sim_fluid_remove(struct sim_fluid *fluid, struct sim_load *load);
 
 /* Weighted max-min: nobody gets more than wanted, and nobody could get more but from one who has
  * less for its weight. given adds up to capacity, or to all that is wanted. */
 void sim_fluid_share(uint64_t capacity, const uint64_t *wants, const uint64_t *weights, uint32_t n,
 		     uint64_t *ret_given);
+
+/* ---- between the files ---- */
+
+static inline uint64_t sim_scale(uint64_t value, uint64_t part, uint64_t whole)
+{
+	return whole ? (uint64_t)((unsigned __int128)value * part / whole) : 0;
+}
+
+static inline uint64_t sim_least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* fluid_work.c: sets, vCPUs and works, as all is placed now. False: no memory. */
+bool sim_fluid_build(struct sim_fluid *fluid);
+bool sim_fluid_may_run(const struct sim_fluid_work *work, uint32_t vcpu);
+void sim_fluid_price(struct sim_fluid *fluid);
+/* fluid_rate.c */
+void sim_fluid_ask(struct sim_fluid *fluid);
+/* What works want for the rates. */
+void sim_fluid_want(struct sim_fluid *fluid);
+/* Who got less passes less on. True: something is less. */
+bool sim_fluid_lower(struct sim_fluid *fluid);
+/* fluid_cpu.c: given by what is wanted. */
+void sim_fluid_cpus(struct sim_fluid *fluid);
+/* On which pCPUs that is. */
+void sim_fluid_locate(struct sim_fluid *fluid);
+/* fluid_wake.c: by how busy all are. go: how often it was asked in this turn, from 1. */
+void sim_fluid_wakes(struct sim_fluid *fluid, uint32_t go);
 
 #endif

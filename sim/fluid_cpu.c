@@ -1,348 +1,309 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is done in a step: CPUs are shared, who gets less than wanted lowers the rates of what it
- * passes on, and that is repeated until nothing changes. Rates only fall.
+ * Who gets how much CPU. A kernel spreads its work over its vCPUs: interrupts where they are bound,
+ * threads where they may be and there is room. The hypervisor shares pCPUs among vCPUs by weight,
+ * with caps: first in the sets of pCPUs that have fewest, as max-min over nested sets has it. What
+ * a vCPU does not get its works have not: interrupts before tasks, tasks by their weight.
  */
 #include "fluid.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #define SECOND CL_NS_PER_S
-#define MANY   1000u
-#define TRIES  3u
-#define ROUNDS 32u /* of the rest each is small; what they leave undone is a rate too high */
+#define PASSES 2u /* so often threads move to where there is more room */
 
-static uint64_t scale(uint64_t value, uint64_t part, uint64_t whole)
+void sim_fluid_share(uint64_t capacity, const uint64_t *wants, const uint64_t *weights, uint32_t n,
+		     uint64_t *ret_given)
 {
-	return whole ? (uint64_t)((unsigned __int128)value * part / whole) : 0;
+	uint64_t left = capacity;
+
+	memset(ret_given, 0, n * sizeof(*ret_given));
+	for (bool any = true; any && left > 0;) {
+		uint64_t total = 0, now = left;
+
+		any = false;
+		for (uint32_t i = 0; i < n; i++)
+			total += ret_given[i] < wants[i] ? weights[i] : 0;
+		for (uint32_t i = 0; i < n && total > 0; i++) {
+			uint64_t more = wants[i] - ret_given[i];
+			uint64_t part = sim_scale(now, weights[i], total);
+
+			/* Who is content leaves the rest to the others, round after round; what
+			 * is less than one for each weight is the first one's. */
+			part = part ? part : sim_least(left, 1);
+			more = sim_least(more, sim_least(part, left));
+			ret_given[i] += more;
+			left -= more;
+			any |= more > 0;
+		}
+	}
 }
 
-static uint64_t least_of(uint64_t a, uint64_t b)
+/* ---- a kernel's vCPUs ---- */
+
+static void put_on(struct sim_fluid *fluid, struct sim_fluid_work *work, uint32_t vcpu, uint64_t ns)
 {
-	return a < b ? a : b;
+	fluid->on[work->on + vcpu] += ns;
+	fluid->vcpus[work->first_vcpu + vcpu].wants += ns;
+	if (work->irq)
+		fluid->vcpus[work->first_vcpu + vcpu].irqs += ns;
 }
 
-static const struct {
-	const char *name;
-	bool guest, irq;
-} kinds[] = {
-#define X(NAME, text, guest, irq) { text, guest, irq },
-	SIM_FLUID_KINDS(X)
-#undef X
-};
-
-/* ---- what its flows want ---- */
-
-enum whose { ITS_OWN, THE_HOSTS, THE_HOSTS_IRQS };
-
-/* Ns a second, without overhead. */
-static uint64_t work_of(const struct sim_fluid_guest *guest, enum whose whose)
+static uint64_t room_on(const struct sim_fluid *fluid, const struct sim_fluid_work *work,
+			uint32_t vcpu)
 {
-	uint64_t ns = 0;
+	const struct sim_fluid_vcpu *at = &fluid->vcpus[work->first_vcpu + vcpu];
 
-	for (uint32_t k = 0; k < SIM_FLUID_KIND_COUNT; k++) {
-		if (kinds[k].guest != (whose == ITS_OWN) ||
-		    (whose == THE_HOSTS_IRQS && !kinds[k].irq))
+	return at->wants < at->limit ? at->limit - at->wants : 0;
+}
+
+static uint32_t choices(const struct sim_fluid_work *work)
+{
+	uint32_t n = 0;
+
+	for (uint32_t v = 0; v < work->vcpu_count; v++)
+		n += sim_fluid_may_run(work, v);
+	return n;
+}
+
+/* Where it was, while that is idle most of the time; else where is most room. */
+static uint32_t choose(const struct sim_fluid *fluid, const struct sim_fluid_work *work)
+{
+	uint32_t here = work->task ? work->task->vcpu : 0, best = CL_NONE;
+
+	for (uint32_t i = 0; i < work->vcpu_count; i++) {
+		uint32_t v = (here + i) % work->vcpu_count;
+
+		if (!sim_fluid_may_run(work, v))
 			continue;
-		for (uint32_t f = 0; f < SIM_FLUID_FLOWS; f++)
-			ns += scale(guest->rate[f], guest->unit_ps[f][k], MANY);
+		if (i == 0 && room_on(fluid, work, v) > SECOND / 2)
+			return v;
+		if (best == CL_NONE || room_on(fluid, work, v) > room_on(fluid, work, best))
+			best = v;
 	}
-	return ns;
+	return best;
 }
 
-/*
- * Entries, switches and wakes, ns a second. A unit that finds its vCPU idle, and a pCPU for it, has
- * them all (arrivals at random see time averages); others join what is going on, without any.
- */
-static uint64_t wakes_of(const struct sim_fluid *fluid, const struct sim_fluid_guest *guest,
-			 bool host)
+/* One vCPU after the other, and what finds no room evenly. */
+static void spread_one(struct sim_fluid *fluid, struct sim_fluid_work *work)
 {
-	static const struct {
-		uint32_t irqs, tasks, wakes;
-	} in_host[] = { { 1, 1, 1 }, { 1, 1, 1 }, { 2, 1, 2 } },
-	  in_guest[] = { { 0, 1, 1 }, { 1, 1, 1 }, { 1, 1, 1 } };
-	const struct sim_costs *costs = &fluid->world->costs;
-	uint64_t joins = host ? fluid->dom0_joins_ppm : guest->joins_ppm, ns = 0;
+	uint64_t left = sim_least(work->wants, work->most);
+	uint32_t n = choices(work);
 
-	for (uint32_t f = 0; f < SIM_FLUID_FLOWS; f++) {
-		uint32_t irqs = host ? in_host[f].irqs : in_guest[f].irqs;
-		uint32_t tasks = host ? in_host[f].tasks : in_guest[f].tasks;
-		uint32_t wakes = host ? in_host[f].wakes : in_guest[f].wakes;
+	for (uint32_t i = 0; i < n && left > 0; i++) {
+		uint32_t v = choose(fluid, work);
+		uint64_t part = sim_least(left, room_on(fluid, work, v));
 
-		ns += guest->rate[f] * (irqs * costs->irq_ns + tasks * costs->task_switch_ns +
-					wakes * (costs->wake_ns + costs->switch_ns));
+		put_on(fluid, work, v, part);
+		left -= part;
 	}
-	return scale(ns, CL_PPM - joins, CL_PPM);
+	for (uint32_t v = 0; v < work->vcpu_count && left > 0; v++)
+		if (sim_fluid_may_run(work, v))
+			put_on(fluid, work, v, left / n);
 }
 
-static uint64_t with_ticks(const struct sim_fluid *fluid, uint64_t ns)
+/* Those who have no choice come first. */
+static void spread(struct sim_fluid *fluid)
 {
-	const struct sim_costs *costs = &fluid->world->costs;
-
-	return ns + scale(ns, costs->tick_ns * costs->tick_hz / 1000, CL_PPM);
+	memset(fluid->on, 0, fluid->on_count * sizeof(*fluid->on));
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		fluid->vcpus[v].wants = fluid->vcpus[v].irqs = 0;
+	for (uint32_t pass = 0; pass < 2; pass++)
+		for (uint32_t i = 0; i < fluid->work_count; i++)
+			if ((choices(&fluid->works[i]) > 1) == (pass == 1))
+				spread_one(fluid, &fluid->works[i]);
 }
 
-static uint64_t host_wants(const struct sim_fluid *fluid)
+/* ---- the hypervisor ---- */
+
+/* The cap is the domain's, over all of its vCPUs. */
+static void cap_domains(struct sim_fluid *fluid)
 {
-	uint64_t ns = 0;
+	for (uint32_t v = 0; v < fluid->vcpu_count;) {
+		const struct sim_domain *domain = fluid->vcpus[v].vcpu->domain;
+		uint64_t cap = sim_scale(SECOND, domain->cap, CL_PPM), sum = 0;
 
-	for (uint32_t i = 0; i < fluid->count; i++)
-		ns += with_ticks(fluid, work_of(&fluid->guests[i], THE_HOSTS)) +
-		      wakes_of(fluid, &fluid->guests[i], true);
-	return ns;
-}
-
-static uint64_t guest_wants(const struct sim_fluid *fluid, const struct sim_fluid_guest *guest)
-{
-	return with_ticks(fluid, guest->wants_compute + work_of(guest, ITS_OWN)) +
-	       wakes_of(fluid, guest, false);
-}
-
-/* ---- CPUs among domains ---- */
-
-static uint64_t limited(const struct sim_domain *domain, uint64_t wants)
-{
-	wants = least_of(wants, domain->vcpu_count * SECOND);
-	return domain->cap ? least_of(wants, scale(SECOND, domain->cap, CL_PPM)) : wants;
-}
-
-static void share_pool(struct sim_fluid *fluid, const struct sim_pool *pool)
-{
-	const struct sim_domain *dom0 = fluid->world->domains[0];
-	uint32_t n = fluid->count;
-	uint64_t capacity = 0;
-
-	for (uint32_t p = 0; p < fluid->world->pcpu_count; p++)
-		capacity += fluid->world->pcpus[p].pool == pool ? SECOND : 0;
-	for (uint32_t i = 0; i < n; i++) {
-		const struct sim_domain *domain = fluid->guests[i].domain;
-
-		fluid->wants[i] = domain->pool == pool
-					  ? limited(domain, guest_wants(fluid, &fluid->guests[i]))
-					  : 0;
-		fluid->weights[i] = domain->weight;
-	}
-	fluid->wants[n] = dom0->pool == pool ? limited(dom0, host_wants(fluid)) : 0;
-	fluid->weights[n] = dom0->weight;
-	sim_fluid_share(capacity, fluid->wants, fluid->weights, n + 1, fluid->given);
-	for (uint32_t i = 0; i < n; i++)
-		if (fluid->guests[i].domain->pool == pool)
-			fluid->guests[i].given = fluid->given[i];
-	if (dom0->pool == pool)
-		fluid->dom0_given = fluid->given[n];
-}
-
-/* Share of the time in which a unit joins what is going on: its vCPU runs, or waits since no pCPU
- * is idle. */
-static uint64_t joins_ppm(const struct sim_fluid *fluid, const struct sim_domain *domain,
-			  uint64_t given)
-{
-	uint64_t all = 0, used = 0, idle;
-
-	for (uint32_t p = 0; p < fluid->world->pcpu_count; p++)
-		all += fluid->world->pcpus[p].pool == domain->pool ? SECOND : 0;
-	for (uint32_t i = 0; i < fluid->count; i++)
-		if (fluid->guests[i].domain->pool == domain->pool)
-			used += fluid->guests[i].given;
-	if (fluid->world->domains[0]->pool == domain->pool)
-		used += fluid->dom0_given;
-	idle = scale(CL_PPM, all - least_of(used, all), all);
-	given = least_of(given, domain->vcpu_count * SECOND);
-	return CL_PPM -
-	       scale(idle, domain->vcpu_count * SECOND - given, domain->vcpu_count * SECOND);
-}
-
-/* Only between tries: within one, what is wanted must stay what was shared. */
-static void find_busy(struct sim_fluid *fluid)
-{
-	for (uint32_t i = 0; i < fluid->count; i++) {
-		struct sim_fluid_guest *guest = &fluid->guests[i];
-
-		guest->joins_ppm = joins_ppm(fluid, guest->domain, guest->given);
-	}
-	fluid->dom0_joins_ppm = joins_ppm(fluid, fluid->world->domains[0], fluid->dom0_given);
-}
-
-/* ---- who gets less passes less on ---- */
-
-static bool lower(struct sim_fluid_guest *guest, uint64_t given, uint64_t wants)
-{
-	bool any = false;
-
-	if (given >= wants)
-		return false;
-	for (uint32_t f = 0; f < SIM_FLUID_FLOWS; f++) {
-		any |= guest->rate[f] > 0;
-		guest->rate[f] = scale(guest->rate[f], given, wants);
-	}
-	return any;
-}
-
-/* dom0's fair class: its guests' work is equal before it. Overhead is part of each one's. */
-static bool lower_by_host(struct sim_fluid *fluid, enum whose whose, uint64_t capacity)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < fluid->count; i++) {
-		const struct sim_fluid_guest *guest = &fluid->guests[i];
-
-		fluid->wants[i] = with_ticks(fluid, work_of(guest, whose)) +
-				  (whose == THE_HOSTS ? wakes_of(fluid, guest, true) : 0);
-		fluid->weights[i] = 1;
-	}
-	sim_fluid_share(capacity, fluid->wants, fluid->weights, fluid->count, fluid->given);
-	for (uint32_t i = 0; i < fluid->count; i++)
-		any |= lower(&fluid->guests[i], fluid->given[i], fluid->wants[i]);
-	return any;
-}
-
-/* The guest's own fair class: what it computes and what it passes on, each half if both want it. */
-static bool lower_by_guest(struct sim_fluid *fluid, struct sim_fluid_guest *guest)
-{
-	const uint64_t weights[2] = { 1, 1 };
-	uint64_t wants[2] = { with_ticks(fluid, guest->wants_compute),
-			      with_ticks(fluid, work_of(guest, ITS_OWN)) +
-				      wakes_of(fluid, guest, false) };
-	uint64_t given[2];
-	bool any;
-
-	sim_fluid_share(guest->given, wants, weights, 2, given);
-	any = lower(guest, given[1], wants[1]);
-	guest->compute_given = scale(guest->wants_compute, given[0], wants[0]);
-	return any;
-}
-
-/* ---- the step ---- */
-
-static uint64_t over(uint64_t a_second, uint64_t ns)
-{
-	return scale(a_second, ns, SECOND);
-}
-
-static void book(struct sim_fluid *fluid, struct sim_fluid_guest *guest, uint64_t ns)
-{
-	guest->cpu_ns[SIM_FLUID_COMPUTE] += over(guest->compute_given, ns);
-	for (uint32_t f = 0; f < SIM_FLUID_FLOWS; f++) {
-		guest->units[f] += over(guest->rate[f], ns);
-		for (uint32_t k = 0; k < SIM_FLUID_KIND_COUNT; k++)
-			guest->cpu_ns[k] +=
-				over(scale(guest->rate[f], guest->unit_ps[f][k], MANY), ns);
-	}
-	uint64_t own = guest->compute_given + work_of(guest, ITS_OWN);
-	uint64_t host = work_of(guest, THE_HOSTS);
-
-	guest->overhead_ns +=
-		over(with_ticks(fluid, own) - own + wakes_of(fluid, guest, false), ns);
-	fluid->dom0_overhead_ns +=
-		over(with_ticks(fluid, host) - host + wakes_of(fluid, guest, true), ns);
-}
-
-/* Rates from what is demanded down to what all have room for. */
-static void settle(struct sim_fluid *fluid)
-{
-	bool any = true;
-
-	sim_fluid_demand(fluid);
-	for (uint32_t round = 0; round < ROUNDS && any; round++) {
-		for (uint32_t i = 0; i < fluid->world->pool_count; i++)
-			share_pool(fluid, fluid->world->pools[i]);
-		any = lower_by_host(fluid, THE_HOSTS_IRQS,
-				    least_of(fluid->dom0_given, fluid->irq_vcpus * SECOND));
-		any |= lower_by_host(fluid, THE_HOSTS, fluid->dom0_given);
-		for (uint32_t i = 0; i < fluid->count; i++)
-			any |= lower_by_guest(fluid, &fluid->guests[i]);
+		for (uint32_t i = 0; i < domain->vcpu_count; i++)
+			sum += fluid->vcpus[v + i].given;
+		for (uint32_t i = 0; i < domain->vcpu_count && cap && sum > cap; i++)
+			fluid->vcpus[v + i].given = sim_scale(fluid->vcpus[v + i].given, cap, sum);
+		v += domain->vcpu_count;
 	}
 }
 
-/* How busy all are says what is spent on wakes, and that how busy they are: found by trying. */
-void sim_fluid_step(struct sim_fluid *fluid, uint64_t ns)
+/* credit divides a domain's weight among those of its vCPUs that want to run; credit2 gives it to
+ * each. */
+static uint64_t weight_of(const struct sim_fluid *fluid, uint32_t v)
 {
-	for (uint32_t i = 0; i < TRIES; i++) {
-		if (i > 0)
-			find_busy(fluid);
-		settle(fluid);
+	const struct sim_domain *domain = fluid->vcpus[v].vcpu->domain;
+	uint32_t first = v - fluid->vcpus[v].vcpu->index;
+	uint64_t active = 0;
+
+	if (domain->pool->ops != &sim_sched_credit)
+		return domain->weight * 1000;
+	for (uint32_t i = 0; i < domain->vcpu_count; i++)
+		active += fluid->vcpus[first + i].wants > 0;
+	return domain->weight * 1000 / (active ? active : 1);
+}
+
+static void share_set(struct sim_fluid *fluid, uint32_t set)
+{
+	uint64_t pcpus = fluid->sets[set].count;
+
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++) {
+		bool in = fluid->within[fluid->vcpus[v].set * fluid->set_count + set];
+
+		fluid->wants[v] = in ? fluid->vcpus[v].given : 0;
+		fluid->weights[v] = weight_of(fluid, v);
 	}
-	for (uint32_t i = 0; i < fluid->count; i++)
-		book(fluid, &fluid->guests[i], ns);
-	fluid->now_ns += ns;
+	sim_fluid_share(pcpus * SECOND, fluid->wants, fluid->weights, fluid->vcpu_count,
+			fluid->shares);
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		if (fluid->wants[v])
+			fluid->vcpus[v].given = fluid->shares[v];
 }
 
-/* ---- what came out ---- */
-
-uint64_t sim_fluid_cpu_ns(const struct sim_fluid_guest *guest)
+static void share_pcpus(struct sim_fluid *fluid)
 {
-	uint64_t ns = guest->overhead_ns;
-
-	for (uint32_t k = 0; k < SIM_FLUID_KIND_COUNT; k++)
-		ns += kinds[k].guest ? guest->cpu_ns[k] : 0;
-	return ns;
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		fluid->vcpus[v].given = sim_least(fluid->vcpus[v].wants, SECOND);
+	cap_domains(fluid);
+	for (uint32_t i = 0; i < fluid->set_count; i++)
+		share_set(fluid, fluid->order[i]);
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		if (fluid->vcpus[v].given < sim_least(fluid->vcpus[v].wants, SECOND))
+			fluid->vcpus[v].limit = fluid->vcpus[v].given;
 }
 
-uint64_t sim_fluid_dom0_ns(const struct sim_fluid *fluid)
-{
-	uint64_t ns = fluid->dom0_overhead_ns;
+/* ---- back to the works ---- */
 
-	for (uint32_t i = 0; i < fluid->count; i++)
-		for (uint32_t k = 0; k < SIM_FLUID_KIND_COUNT; k++)
-			ns += kinds[k].guest ? 0 : fluid->guests[i].cpu_ns[k];
-	return ns;
+static bool is_on(const struct sim_fluid *fluid, const struct sim_fluid_work *work, uint32_t v)
+{
+	return v >= work->first_vcpu && v < work->first_vcpu + work->vcpu_count &&
+	       fluid->on[work->on + v - work->first_vcpu] > 0;
 }
 
-void sim_fluid_report(const struct sim_fluid *fluid, struct sim_report *report)
+/* Of a vCPU that has not what it wants: interrupts first, then tasks. */
+static void divide(struct sim_fluid *fluid, uint32_t v)
 {
-	static const char *const flows[] = { "sent", "received", "requests" };
-	double span = (double)fluid->now_ns;
-	char prefix[64];
+	const struct sim_fluid_vcpu *vcpu = &fluid->vcpus[v];
+	uint64_t irqs = sim_least(vcpu->irqs, vcpu->given);
 
-	report->count = 0;
-	if (fluid->now_ns == 0)
+	for (uint32_t pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < fluid->work_count; i++) {
+			const struct sim_fluid_work *work = &fluid->works[i];
+			bool has = is_on(fluid, work, v) && (work->irq != NULL) == (pass == 0);
+
+			fluid->wants[i] = has ? fluid->on[work->on + v - work->first_vcpu] : 0;
+			fluid->weights[i] = work->weight;
+		}
+		sim_fluid_share(pass == 0 ? irqs : vcpu->given - irqs, fluid->wants, fluid->weights,
+				fluid->work_count, fluid->shares);
+		for (uint32_t i = 0; i < fluid->work_count; i++)
+			if (fluid->wants[i])
+				fluid->on[fluid->works[i].on + v - fluid->works[i].first_vcpu] =
+					fluid->shares[i];
+	}
+}
+
+static void give(struct sim_fluid *fluid)
+{
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		if (fluid->vcpus[v].given < fluid->vcpus[v].wants)
+			divide(fluid, v);
+	for (uint32_t i = 0; i < fluid->work_count; i++) {
+		struct sim_fluid_work *work = &fluid->works[i];
+
+		work->given = 0;
+		for (uint32_t v = 0; v < work->vcpu_count; v++)
+			work->given += fluid->on[work->on + v];
+	}
+}
+
+/* ---- where it runs ---- */
+
+static uint64_t free_of(const struct sim_fluid *fluid, uint32_t p)
+{
+	return fluid->pcpu_use[p] < SECOND ? SECOND - fluid->pcpu_use[p] : 0;
+}
+
+static uint64_t free_in(const struct sim_fluid *fluid, const struct cl_cpuset *set)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t p = cl_cpuset_next(set, 0); p != CL_NONE; p = cl_cpuset_next(set, p + 1))
+		sum += free_of(fluid, p);
+	return sum;
+}
+
+/* So much of the vCPU's time, on these pCPUs as they have room. */
+static void occupy(struct sim_fluid *fluid, struct sim_fluid_vcpu *vcpu,
+		   const struct cl_cpuset *set, uint64_t ns, uint64_t ret_use[SIM_PCPUS_MAX])
+{
+	uint64_t all = free_in(fluid, set), n = cl_cpuset_count(set);
+
+	for (uint32_t p = cl_cpuset_next(set, 0); p != CL_NONE; p = cl_cpuset_next(set, p + 1)) {
+		uint64_t part = all ? sim_scale(ns, free_of(fluid, p), all) : ns / n;
+
+		ret_use[p] += part;
+		vcpu->node_ppm[fluid->world->pcpus[p].node] +=
+			(uint32_t)sim_scale(CL_PPM, part, vcpu->given ? vcpu->given : 1);
+	}
+}
+
+/* It stays where it was, if it may; a new one goes where there is most room. */
+static void stay(struct sim_fluid *fluid, struct sim_vcpu *vcpu, const struct cl_cpuset *set)
+{
+	uint32_t most = cl_cpuset_next(set, 0);
+
+	if (vcpu->state == SIM_VCPU_RUNNING || (vcpu->pcpu && cl_cpuset_has(set, vcpu->pcpu->id)))
 		return;
-	for (uint32_t i = 0; i < fluid->count; i++) {
-		const struct sim_fluid_guest *guest = &fluid->guests[i];
-
-		snprintf(prefix, sizeof(prefix), "guest.%s", guest->domain->name);
-		sim_report_add(report, prefix, "cpu", "CPUs",
-			       (double)sim_fluid_cpu_ns(guest) / span, SIM_NEITHER);
-		for (uint32_t f = 0; f < SIM_FLUID_FLOWS; f++)
-			if (guest->flows[f].count)
-				sim_report_add(report, prefix, flows[f], "1/s",
-					       (double)guest->units[f] * 1e9 / span, SIM_HIGHER);
-	}
-	sim_report_add(report, "host", "dom0", "CPUs", (double)sim_fluid_dom0_ns(fluid) / span,
-		       SIM_NEITHER);
+	for (uint32_t p = most; p != CL_NONE; p = cl_cpuset_next(set, p + 1))
+		if (free_of(fluid, p) > free_of(fluid, most))
+			most = p;
+	if (vcpu->pcpu)
+		vcpu->moves++;
+	vcpu->pcpu = &fluid->world->pcpus[most];
 }
 
-struct sim_fluid *sim_fluid_new(struct sim_world *world)
+/* What it prefers (soft affinity) first. */
+static void locate_vcpu(struct sim_fluid *fluid, struct sim_fluid_vcpu *vcpu)
 {
-	struct sim_fluid *fluid = calloc(1, sizeof(*fluid));
-	size_t n = world->domain_count;
+	const struct sim_fluid_set *set = &fluid->sets[vcpu->set];
+	struct cl_cpuset liked = vcpu->vcpu->soft;
+	uint64_t use[SIM_PCPUS_MAX] = { 0 }, near = 0;
 
-	if (!fluid)
-		return NULL;
-	fluid->world = world;
-	fluid->guests = calloc(n, sizeof(*fluid->guests));
-	fluid->wants = calloc(n, sizeof(*fluid->wants));
-	fluid->weights = calloc(n, sizeof(*fluid->weights));
-	fluid->given = calloc(n, sizeof(*fluid->given));
-	if (!fluid->guests || !fluid->wants || !fluid->weights || !fluid->given) {
-		sim_fluid_free(fluid);
-		return NULL;
+	memset(vcpu->node_ppm, 0, sizeof(vcpu->node_ppm));
+	cl_cpuset_and(&liked, &set->pcpus);
+	if (!cl_cpuset_empty(&liked)) {
+		near = sim_least(vcpu->given, free_in(fluid, &liked));
+		occupy(fluid, vcpu, &liked, near, use);
 	}
-	for (uint32_t i = 0; i < n; i++)
-		if (world->domains[i]->kind == SIM_GUEST)
-			fluid->guests[fluid->count++].domain = world->domains[i];
-	sim_fluid_place(fluid, SIM_FLUID_NATIVE);
-	return fluid;
+	stay(fluid, vcpu->vcpu, cl_cpuset_empty(&liked) ? &set->pcpus : &liked);
+	if (near < vcpu->given || vcpu->given == 0)
+		occupy(fluid, vcpu, &set->pcpus, vcpu->given - near, use);
+	for (uint32_t p = 0; p < fluid->world->pcpu_count; p++)
+		fluid->pcpu_use[p] += use[p];
+	if (vcpu->given == 0) /* what it would cost there */
+		vcpu->node_ppm[vcpu->vcpu->pcpu->node] = CL_PPM;
 }
 
-void sim_fluid_free(struct sim_fluid *fluid)
+void sim_fluid_locate(struct sim_fluid *fluid)
 {
-	if (!fluid)
-		return;
-	free(fluid->guests);
-	free(fluid->wants);
-	free(fluid->weights);
-	free(fluid->given);
-	free(fluid);
+	memset(fluid->pcpu_use, 0, sizeof(fluid->pcpu_use));
+	for (uint32_t i = 0; i < fluid->set_count; i++)
+		for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+			if (fluid->vcpus[v].set == fluid->order[i])
+				locate_vcpu(fluid, &fluid->vcpus[v]);
+}
+
+void sim_fluid_cpus(struct sim_fluid *fluid)
+{
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		fluid->vcpus[v].limit = SECOND;
+	for (uint32_t pass = 0; pass < PASSES; pass++) {
+		spread(fluid);
+		share_pcpus(fluid);
+	}
+	give(fluid);
 }

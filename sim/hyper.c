@@ -167,6 +167,7 @@ void sim_domain_pause(struct sim_world *world, struct sim_domain *domain, bool p
 {
 	if (domain->paused == pause)
 		return;
+	sim_changed(world);
 	domain->paused = pause;
 	for (uint32_t i = 0; i < domain->vcpu_count; i++) {
 		if (pause)
@@ -297,6 +298,7 @@ void sim_domain_free(struct sim_world *world, struct sim_domain *domain)
 {
 	if (!domain)
 		return;
+	sim_changed(world);
 	leave_pool(world, domain);
 	for (uint32_t i = 0; i < domain->vcpu_count; i++)
 		sim_os_done(world, &domain->vcpus[i]);

@@ -47,6 +47,37 @@ struct sim_load_param { /* of type uint64_t; TEXT: char[CL_PATH_MAX] */
 
 struct sim_load;
 
+/* ---- a load as rates (fluid.h) ---- */
+
+enum sim_part_flow { SIM_SEND, SIM_RECEIVE, SIM_DISK };
+
+/* What passes between a guest and the host for one of its units: packets, or requests. */
+struct sim_part {
+	enum sim_part_flow flow;
+	uint64_t ppm;       /* so many a unit */
+	uint64_t batch;     /* so many come together */
+	uint64_t bytes;     /* of each */
+	uint64_t own_ns;    /* of the application, for each */
+	uint64_t write_ppm; /* share of requests that write */
+	bool silent;        /* no application has a part in it: an ACK */
+};
+
+#define SIM_PARTS_MAX 4u
+#define SIM_GIVEN     1000u /* seconds, of which rates are given */
+
+struct sim_rate {
+	uint64_t asked;            /* units a second */
+	uint64_t window, think_ns; /* closed: so many at a time, each after such a pause; 0: open */
+	uint64_t own_ns, threads;  /* the application's time a unit; at most in so many threads */
+	struct sim_part parts[SIM_PARTS_MAX];
+	uint32_t part_count;
+	uint64_t seeks_ppm;                      /* of requests that do not follow on the last */
+	uint64_t until_ns;                       /* all of that holds so long; 0: for good */
+	uint64_t given;                          /* found: units in SIM_GIVEN seconds */
+	uint64_t rest, part_rest[SIM_PARTS_MAX]; /* of a unit: of what was booked */
+	uint64_t pass_ns; /* found: how long one takes to go through, without queues */
+};
+
 struct sim_load_ops {
 	const char *name, *doc;
 	size_t bytes;                        /* of its struct, whose first member is a sim_load */
@@ -55,6 +86,12 @@ struct sim_load_ops {
 	void (*reset)(struct sim_load *load); /* the warm-up is over: counting begins */
 	void (*report)(struct sim_load *load, uint64_t span_ns, struct sim_report *report);
 	void (*stop)(struct sim_load *load);
+	/* As rates, where it can be: in place of start; sets load->rate and its tasks' rate_ns as
+	 * of now; that was given so long, and came to so many units. begin
+	 * NULL: it cannot. ask and gave may be NULL. */
+	int (*begin)(struct sim_load *load, struct cl_error *reterr);
+	void (*ask)(struct sim_load *load);
+	void (*gave)(struct sim_load *load, uint64_t ns, uint64_t units);
 };
 
 struct sim_load {
@@ -65,6 +102,7 @@ struct sim_load {
 	struct sim_random random;
 	uint64_t start_ns, stop_ns; /* when it is on; stop 0: to the end */
 	struct sim_load *next;
+	struct sim_rate rate;
 };
 
 extern const struct sim_load_ops *const sim_loads[];

@@ -319,6 +319,47 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 	return 0;
 }
 
+/* By rates: past the page cache only, since what is in that is no rate. */
+static int begin_rates(struct sim_load *load, struct cl_error *reterr)
+{
+	struct disk_load *disk = (struct disk_load *)load;
+	int r = check(disk, reterr);
+
+	if (r < 0)
+		return r;
+	if (disk->cached)
+		return cl_fail(reterr, ENOTSUP,
+			       "load %s: cached: fluid has no page cache; take cached = no, or "
+			       "[scenario] fidelity = packet",
+			       load->name);
+	disk->vbd = sim_load_vbd(load, reterr);
+	if (!disk->vbd)
+		return -ENODEV;
+	uint64_t n = parts_of(disk),
+		 journals = disk->fresh ? disk->record * CL_PPM / disk->fresh : 0;
+
+	load->rate = (struct sim_rate){
+		.asked = disk->rate ? disk->rate : CL_NS_PER_S, /* as many as get through */
+		.window = disk->depth,
+		.threads = disk->depth,
+		.parts[0] = { SIM_DISK, n * CL_PPM, n, disk->record / n, disk->cpu_ns / n,
+			      disk->write_ppm, false },
+		.parts[1] = { SIM_DISK, journals / 1000 * disk->write_ppm / 1000, 1, JOURNAL, 0,
+			      CL_PPM, false },
+		.part_count = 2,
+		.seeks_ppm = disk->random_ppm,
+	};
+	return 0;
+}
+
+static void gave(struct sim_load *load, uint64_t ns, uint64_t units)
+{
+	struct disk_load *disk = (struct disk_load *)load;
+
+	disk->records += units;
+	disk->bytes += units * disk->record;
+}
+
 static void reset(struct sim_load *load)
 {
 	struct disk_load *disk = (struct disk_load *)load;
@@ -388,4 +429,6 @@ const struct sim_load_ops sim_load_disk = {
 	.reset = reset,
 	.report = report,
 	.stop = stop,
+	.begin = begin_rates,
+	.gave = gave,
 };

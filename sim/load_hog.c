@@ -2,7 +2,6 @@
 /* hog: burns CPU, in so many tasks; what it gets is what is counted. */
 #include "load.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #define BURST_NS UINT64_C(5000000)
@@ -37,21 +36,37 @@ static uint64_t spent(const struct hog *hog)
 	return ns;
 }
 
-static int start(struct sim_load *load, struct cl_error *reterr)
+static int begin(struct sim_load *load, struct cl_error *reterr)
 {
 	struct hog *hog = (struct hog *)load;
 
 	hog->all = calloc(hog->tasks, sizeof(*hog->all));
 	if (!hog->all)
-		return cl_fail(reterr, ENOMEM, "starting load %s: no memory", load->name);
+		return sim_load_no_memory(load, reterr);
 	for (uint64_t i = 0; i < hog->tasks; i++) {
-		if (!sim_task_init(load->world, &hog->all[i], load->domain, "hog", again))
-			return cl_fail(reterr, ENOMEM, "starting load %s: no memory", load->name);
+		if (!sim_load_task(load, &hog->all[i], "hog", again))
+			return sim_load_no_memory(load, reterr);
 		hog->all[i].weight = hog->weight;
-		hog->all[i].user = true;
-		again(load->world, &hog->all[i]);
 	}
 	return 0;
+}
+
+static int start(struct sim_load *load, struct cl_error *reterr)
+{
+	struct hog *hog = (struct hog *)load;
+	int r = begin(load, reterr);
+
+	for (uint64_t i = 0; r == 0 && i < hog->tasks; i++)
+		again(load->world, &hog->all[i]);
+	return r;
+}
+
+static void ask(struct sim_load *load)
+{
+	struct hog *hog = (struct hog *)load;
+
+	for (uint64_t i = 0; i < hog->tasks; i++)
+		hog->all[i].rate_ns = CL_NS_PER_S;
 }
 
 static void reset(struct sim_load *load)
@@ -88,4 +103,6 @@ const struct sim_load_ops sim_load_hog = {
 	.reset = reset,
 	.report = report,
 	.stop = stop,
+	.begin = begin,
+	.ask = ask,
 };

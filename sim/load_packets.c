@@ -32,6 +32,7 @@ struct packets_load {
 	} all_time, before;
 	struct sim_histogram latency;
 	struct sim_vif_times times;
+	uint64_t rest; /* by rates: of a packet that is offered */
 };
 
 static struct packets_load *load_of(struct sim_flow *flow)
@@ -212,6 +213,38 @@ static int start(struct sim_load *base, struct cl_error *reterr)
 	return 0;
 }
 
+/* By rates nothing is lost on the way; what has no room is not sent. */
+static int begin(struct sim_load *base, struct cl_error *reterr)
+{
+	struct packets_load *load = (struct packets_load *)base;
+	/* Of an even rate those of one step come together. */
+	uint64_t batch = load->poisson ? 1 : load->rate * load->step_ns / CL_NS_PER_S;
+
+	load->vif = sim_load_vif(base, reterr);
+	if (!load->vif)
+		return -ENODEV;
+	base->rate = (struct sim_rate){
+		.asked = load->rate,
+		.threads = 1,
+		.parts[0] = { load->inbound ? SIM_RECEIVE : SIM_SEND, CL_PPM, batch ? batch : 1,
+			      load->packet_bytes, load->own_ns, 0, false },
+		.part_count = 1,
+	};
+	return 0;
+}
+
+static void gave(struct sim_load *base, uint64_t ns, uint64_t units)
+{
+	struct packets_load *load = (struct packets_load *)base;
+	unsigned __int128 due = (unsigned __int128)ns * load->rate + load->rest;
+	uint64_t offered = (uint64_t)(due / CL_NS_PER_S);
+
+	load->rest = (uint64_t)(due % CL_NS_PER_S);
+	load->all_time.offered += offered;
+	load->all_time.arrived += units;
+	load->all_time.lost_here += offered - (units < offered ? units : offered);
+}
+
 static void reset(struct sim_load *base)
 {
 	struct packets_load *load = (struct packets_load *)base;
@@ -242,14 +275,14 @@ static void stop(struct sim_load *base)
 {
 	struct packets_load *load = (struct packets_load *)base;
 
-	if (!load->vif)
+	if (!load->flow.vif)
 		return;
 	sim_flow_recall(base->world, &load->flow);
 	sim_event_done(&base->world->queue, &load->next);
 	sim_task_done(base->world, &load->task);
 	free(load->all);
 	load->all = NULL;
-	load->vif = NULL;
+	load->flow.vif = NULL;
 }
 
 #define IN(member) offsetof(struct packets_load, member)
@@ -276,4 +309,6 @@ const struct sim_load_ops sim_load_packets = {
 	.reset = reset,
 	.report = report,
 	.stop = stop,
+	.begin = begin,
+	.gave = gave,
 };

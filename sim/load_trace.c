@@ -97,7 +97,7 @@ static int get_trace(struct player *player, struct cl_error *reterr)
 	return sim_trace_read(path, &player->trace, reterr);
 }
 
-static int start(struct sim_load *load, struct cl_error *reterr)
+static int begin(struct sim_load *load, struct cl_error *reterr)
 {
 	struct player *player = (struct player *)load;
 	int r = get_trace(player, reterr);
@@ -115,8 +115,44 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 			return sim_load_no_memory(load, reterr);
 	}
 	player->base_ns = load->world->queue.now_ns;
-	sim_after(&load->world->queue, &player->next, 0);
 	return 0;
+}
+
+static int start(struct sim_load *load, struct cl_error *reterr)
+{
+	struct player *player = (struct player *)load;
+	int r = begin(load, reterr);
+
+	if (r == 0)
+		sim_after(&load->world->queue, &player->next, 0);
+	return r;
+}
+
+static void ask(struct sim_load *load)
+{
+	struct player *player = (struct player *)load;
+	uint64_t now = load->world->queue.now_ns, i = (now - player->base_ns) / player->interval_ns;
+
+	load->rate.until_ns = player->base_ns + (i + 1) * player->interval_ns;
+	for (uint64_t t = 0; t < player->count; t++)
+		player->all[t].task.rate_ns = share_now(player, now) * 1000;
+}
+
+/* What a slot does not give is asked for again, up to a slot's worth: of a day that is nothing. */
+static void gave(struct sim_load *load, uint64_t ns, uint64_t units)
+{
+	struct player *player = (struct player *)load;
+
+	for (uint64_t i = 0; i < player->count; i++) {
+		const struct sim_task *task = &player->all[i].task;
+		uint64_t asked = ns / 1000 * task->rate_ns / 1000000;
+
+		player->asked_ns += asked;
+		if (task->given_ns < task->asked_ns)
+			player->given_up_ns +=
+				(uint64_t)((unsigned __int128)asked *
+					   (task->asked_ns - task->given_ns) / task->asked_ns);
+	}
 }
 
 static uint64_t spent(const struct player *player)
@@ -189,4 +225,7 @@ const struct sim_load_ops sim_load_trace = {
 	.reset = reset,
 	.report = report,
 	.stop = stop,
+	.begin = begin,
+	.ask = ask,
+	.gave = gave,
 };

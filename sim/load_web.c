@@ -291,6 +291,49 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 	return 0;
 }
 
+/* By rates: a request comes in, its answer goes out in a burst, every so many packets of it come
+ * an ACK. */
+static int begin(struct sim_load *load, struct cl_error *reterr)
+{
+	struct web *web = (struct web *)load;
+	uint64_t n = answer_packets(web), missed = web->reads * web->miss_ppm;
+	uint64_t writes = web->writes * CL_PPM, requests = missed + writes;
+	uint64_t bytes =
+		requests ? (missed / 1000 * web->read_bytes + writes / 1000 * web->write_bytes) /
+				   ((requests + 999) / 1000)
+			 : 0;
+
+	web->vif = sim_load_vif(load, reterr);
+	web->vbd = requests ? sim_load_vbd(load, reterr) : NULL;
+	if (!web->vif || (requests && !web->vbd))
+		return -ENODEV;
+	load->rate = (struct sim_rate){
+		.asked = CL_NS_PER_S, /* as many as its clients get through */
+		.window = web->clients,
+		.think_ns = web->think_ns,
+		.own_ns = web->cpu_ns,
+		.threads = web->workers,
+		.parts[0] = { SIM_RECEIVE, CL_PPM, 1, web->request_bytes, 0, 0, false },
+		.parts[1] = { SIM_SEND, n * CL_PPM, n < web->window ? n : web->window,
+			      web->packet_bytes, 0, 0, false },
+		.parts[2] = { SIM_RECEIVE, (n + web->acks - 1) / web->acks * CL_PPM, 1,
+			      SIM_ACK_BYTES, 0, 0, true },
+		.parts[3] = { SIM_DISK, requests, 1, bytes, 0,
+			      requests ? writes / ((requests + 999999) / CL_PPM) : 0, false },
+		.part_count = 4,
+		.seeks_ppm = CL_PPM,
+	};
+	return 0;
+}
+
+static void gave(struct sim_load *load, uint64_t ns, uint64_t units)
+{
+	struct web *web = (struct web *)load;
+
+	web->answered += units;
+	web->bytes += units * web->response_bytes;
+}
+
 static void reset(struct sim_load *load)
 {
 	struct web *web = (struct web *)load;
@@ -385,7 +428,8 @@ static const struct sim_load_param magento_params[] =
 #define WEB(name_, doc_, params_)                                                                  \
 	{                                                                                          \
 		.name = name_, .doc = doc_, .bytes = sizeof(struct web), .params = params_,        \
-		.start = start, .reset = reset, .report = report, .stop = stop                     \
+		.start = start, .reset = reset, .report = report, .stop = stop, .begin = begin,    \
+		.gave = gave                                                                       \
 	}
 
 const struct sim_load_ops sim_load_web =

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The machine and the world around it. */
 #include "manage.h"
+#include "fluid.h"
 #include "sched.h"
 
 #include <assert.h>
@@ -49,6 +50,7 @@ void sim_world_free(struct sim_world *world)
 	if (!world)
 		return;
 	sim_manager_free(world->manager);
+	sim_fluid_free(world->fluid);
 	while (world->domain_count > 0)
 		sim_domain_free(world, world->domains[world->domain_count - 1]);
 	for (uint32_t i = 0; i < world->pool_count; i++) {

@@ -442,8 +442,12 @@ void sim_task_run(struct sim_world *world, struct sim_task *task, const struct s
 	task->burst = *burst;
 	if (!burst->cpu_ns && !burst->bytes)
 		task->burst.cpu_ns = 1;
-	if (task->state == SIM_TASK_SLEEPING)
+	if (world->fluid) { /* it is served at its share */
+		task->served = true;
+		sim_changed(world);
+	} else if (task->state == SIM_TASK_SLEEPING) {
 		wake(world, task);
+	}
 }
 
 bool sim_task_init(struct sim_world *world, struct sim_task *task, struct sim_domain *domain,
@@ -496,6 +500,7 @@ void sim_task_done(struct sim_world *world, struct sim_task *task)
 
 	if (!domain || task->state == SIM_TASK_GONE)
 		return;
+	sim_changed(world);
 	withdraw(world, task);
 	task->state = SIM_TASK_GONE;
 	for (uint32_t i = 0; i < domain->task_count; i++) {

@@ -2,6 +2,7 @@
 /* A run of a scenario: begun, carried on until a time, ended. */
 #include "run.h"
 
+#include "fluid.h"
 #include "lib.h"
 
 #include <errno.h>
@@ -27,8 +28,11 @@ static int start_load(struct sim_run_load *at)
 	for (const struct sim_load_param *p = setup->ops->params; p->name; p++)
 		memcpy((char *)at->load + p->offset, (char *)setup->values + p->offset,
 		       p->unit == SIM_TEXT ? CL_PATH_MAX : sizeof(uint64_t));
-	int r = setup->ops->start(at->load, &err);
+	int r = run->world->fluid ? setup->ops->begin(at->load, &err)
+				  : setup->ops->start(at->load, &err);
 
+	if (r == 0 && run->world->fluid && !sim_fluid_add(run->world->fluid, at->load))
+		r = cl_fail(&err, ENOMEM, "starting load %s: no memory", at->section->name);
 	return r < 0 ? sim_fail_at(run->scenario, at->section, NULL, &run->trouble, -r, "%s",
 				   err.text)
 		     : 0;
@@ -57,6 +61,8 @@ void sim_run_end_load(struct sim_run_load *load)
 
 	if (!load->load || load->ended)
 		return;
+	if (run->world->fluid)
+		sim_fluid_remove(run->world->fluid, load->load);
 	load->ended = calloc(1, sizeof(*load->ended));
 	if (!load->ended)
 		run->world->queue.failed = true;
@@ -79,6 +85,7 @@ static void happens(struct sim_queue *queue, struct sim_event *event)
 {
 	struct sim_run_event *at = sim_of(event, struct sim_run_event, event);
 
+	sim_changed(at->run->world);
 	at->setup->kind->happen(at->run, at->setup);
 }
 
@@ -130,6 +137,8 @@ int sim_run_new(const struct sim_scenario *scenario, uint64_t seed, struct sim_r
 		return cl_fail(reterr, ENOMEM, "building the simulated host: no memory");
 	}
 	run->scenario = scenario;
+	if (SIM_SETUP(scenario, SIM_IN_SCENARIO, scenario)->fluid && !sim_fluid_new(run->world))
+		run->world->queue.failed = true;
 	r = sim_run_build(run, reterr);
 	if (r < 0) {
 		sim_run_free(run);
@@ -168,6 +177,7 @@ void sim_run_free(struct sim_run *run)
 {
 	if (!run)
 		return;
+	sim_fluid_free(run->world->fluid);
 	for (uint32_t i = 0; i < run->load_count; i++) {
 		if (run->loads[i].ended) /* stopped already */
 			free(run->loads[i].load);

@@ -82,6 +82,7 @@ static void latency_of(const struct sim_run_guest *guest, uint64_t ret_ns[3], ui
 
 void sim_run_count(struct sim_run *run)
 {
+	sim_settle(run->world);
 	run->counting = true;
 	run->warm_ns = run->world->queue.now_ns;
 	base_of(run, &run->base);
@@ -259,6 +260,7 @@ void sim_run_report(struct sim_run *run, struct sim_report *ret_report)
 	uint64_t span_ns = run->world->queue.now_ns - run->warm_ns;
 	const struct sim_section *section;
 
+	sim_settle(run->world);
 	ret_report->count = 0;
 	if (span_ns == 0 || !run->counting)
 		return;

@@ -56,7 +56,11 @@ extern const struct sim_section_info sim_section_infos[SIM_SECTION_KINDS];
 
 struct sim_setup_scenario {
 	char title[CL_PATH_MAX], paper[CL_PATH_MAX], testbed[CL_PATH_MAX], native[CL_PATH_MAX];
+	char fidelity[CL_PATH_MAX];
 	uint64_t duration_ns, warmup_ns, events, wall_ns;
+	uint64_t within, kinds;
+
+	bool fluid; /* rates and shares, else every packet */
 };
 
 struct sim_setup_testbed {
@@ -190,9 +194,11 @@ int sim_scenario_parse(const char *text, size_t len, const char *testbed, size_t
 		       struct sim_scenario **ret_scenario, struct cl_error *reterr);
 /* keys.c: texts become values. */
 int sim_scenario_values(struct sim_scenario *scenario, struct cl_error *reterr);
-/* check.c, check_domains.c */
+/* check.c, check_domains.c, check_fluid.c */
 int sim_scenario_check(struct sim_scenario *scenario, struct cl_error *reterr);
 int sim_check_domains(struct sim_scenario *scenario, struct cl_error *reterr);
+/* Last: can all of it be done by rates, where that is asked for? */
+int sim_check_fluid(struct sim_scenario *scenario, struct cl_error *reterr);
 int sim_check_cpus(const struct sim_scenario *scenario, const struct sim_section *section,
 		   const char *key, const char *text, uint32_t most, struct cl_cpuset *ret_set,
 		   struct cl_error *reterr);

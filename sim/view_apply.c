@@ -321,6 +321,7 @@ int sim_view_apply(struct sim_view *view, const struct cl_change *change, struct
 		return 0;
 	if (!same(&is, &change->from))
 		return cl_fail(reterr, ESTALE, "it was changed by somebody else meanwhile");
+	sim_changed(view->world);
 	switch (change->kind) {
 	case CL_CHANGE_THREAD:
 		return apply_thread(view, change, object.task, reterr);

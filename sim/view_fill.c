@@ -335,6 +335,7 @@ void sim_view_fill(struct sim_view *view, struct cl_snapshot *snap)
 		.view = view, .world = view->world, .snap = snap, .dom0 = view->world->domains[0]
 	};
 
+	sim_settle(view->world);
 	cl_snapshot_reset(snap);
 	snap->taken_ns = f.world->queue.now_ns;
 	for (uint32_t i = 0; i < CL_PART_COUNT; i++)

@@ -25,6 +25,7 @@
 
 struct sim_world;
 struct sim_domain;
+struct sim_fluid;
 struct sim_manager;
 struct sim_pool;
 struct sim_task;
@@ -217,6 +218,10 @@ struct sim_task { /* at most 256 bytes */
 	bool bound; /* to its mask for good */
 	bool user;  /* a process: of the main container */
 	char name[16];
+	/* By rates: CPU that it asks for without a burst, at full speed; what it asks for where it
+	 * is, and gets. ns a second. */
+	uint64_t rate_ns, asked_ns, given_ns;
+	bool served; /* it has a burst, and its owner is to be told when it is over */
 };
 _Static_assert(sizeof(struct sim_task) <= 256, "an entity has at most 256 bytes");
 
@@ -318,7 +323,14 @@ struct sim_world {
 	uint32_t irq_count, irq_cap, next_irq;
 	int32_t next_tid;
 	struct sim_manager *manager; /* manage.h; NULL: none; goes with the world */
+	struct sim_fluid *fluid;     /* rates and shares (fluid.h); NULL: every packet */
 };
+
+/* fluid.c; nothing where every packet is there. Before counters are read: what was given up to now
+ * is booked. */
+void sim_settle(struct sim_world *world);
+/* Before a setting changes, or something goes: booked up to now, and shared anew from now on. */
+void sim_changed(struct sim_world *world);
 
 static inline struct sim_world *sim_world_of(struct sim_queue *queue)
 {

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What it costs to begin with work, and how slow a shared core is: both follow from how busy all
+ * are, which follows from them; fluid.c goes round a few times.
+ *
+ * A batch that finds its own work going on, or waiting for a pCPU, joins it at no cost. Arrivals at
+ * random see time averages (PASTA), so of a rate L with work for a share r of the time L (1 - r) do
+ * not; where a vCPU that wakes has to wait for W they come together: L (1 - r) / (1 + L W). Each of
+ * them has its interrupts' entries and its tasks' switches, back again if something else was
+ * running; where the vCPU was blocked, the wake and the switch of the pCPU. What began together
+ * comes together to the next who works for it.
+ *
+ * W: on a full host a vCPU that wakes preempts another only when that has run for the scheduler's
+ * ratelimit R. Where pCPUs switch at rate D each, at random, credit finds none that has, and sets a
+ * timer, for R - (1 - exp(-D R)) / D on the average. credit2 looks at all m pCPUs of a run queue (a
+ * node's); with (1 - exp(-D R))^m none has, and then it is the end of a slice, at most 10 ms, that
+ * lets it in: the first of m. Its own pCPU is taken as often as any, and where it has others it
+ * then moves.
+ */
+#include "fluid.h"
+#include "sched_credit2.h"
+
+#define SECOND CL_NS_PER_S
+#define MANY   1000u
+#define ONE    (UINT64_C(1) << 31)
+
+/* exp(-x), of ONE. */
+static uint64_t exp_minus(uint64_t x_ppm)
+{
+	uint64_t part = sim_scale(x_ppm, ONE, CL_PPM * 1024), value = ONE - sim_least(part, ONE);
+
+	for (unsigned i = 0; i < 10; i++)
+		value = value * value / ONE;
+	return value;
+}
+
+static uint64_t root_of(uint64_t square)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
+		if ((root + bit) * (root + bit) <= square)
+			root += bit;
+	return root;
+}
+
+static uint64_t sum_on(const struct sim_fluid *fluid, const struct cl_cpuset *set)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t p = cl_cpuset_next(set, 0); p != CL_NONE; p = cl_cpuset_next(set, p + 1))
+		sum += fluid->pcpu_use[p];
+	return sum;
+}
+
+/* Of this set's pCPUs those that are taken for good: by vCPUs that never stop. ns a second. */
+static uint64_t taken_of(const struct sim_fluid *fluid, uint32_t set)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++) {
+		const struct sim_fluid_vcpu *vcpu = &fluid->vcpus[v];
+
+		if (vcpu->wants < SECOND || vcpu->vcpu->domain->cap)
+			continue;
+		if (fluid->within[vcpu->set * fluid->set_count + set])
+			sum += vcpu->given;
+		else if (fluid->within[set * fluid->set_count + vcpu->set])
+			sum += sim_scale(vcpu->given, fluid->sets[set].count,
+					 fluid->sets[vcpu->set].count);
+	}
+	return sum;
+}
+
+/*
+ * How busy those are that are not taken for good, and the chance that all n of them are, each for a
+ * share u: u^(sqrt(2 (n + 1)) - 1), Sakasegawa's approximation (1977) of Erlang's C formula, with a
+ * whole exponent.
+ */
+static void find_busy(const struct sim_fluid *fluid, uint32_t i)
+{
+	struct sim_fluid_set *set = &fluid->sets[i];
+	uint64_t use = sum_on(fluid, &set->pcpus), taken = taken_of(fluid, i), n, power;
+
+	n = set->count - sim_least((taken + SECOND / 2) / SECOND, set->count - 1);
+	use = use > taken && n < set->count ? use - taken : use;
+	set->busy_ppm = sim_least(sim_scale(CL_PPM, use, n * SECOND), CL_PPM);
+	if (set->count * SECOND - sim_least(taken, set->count * SECOND) < SECOND / 100)
+		set->busy_ppm = CL_PPM;
+	power = (root_of(8 * (n + 1)) + 1) / 2 - 1;
+	set->wait_ppm = CL_PPM;
+	for (uint64_t k = 0; k < (power ? power : 1); k++)
+		set->wait_ppm = sim_scale(set->wait_ppm, set->busy_ppm, CL_PPM);
+}
+
+/* ---- shared cores ---- */
+
+/*
+ * Schedulers prefer a core that is free, so threads share one when there are more busy threads than
+ * cores. Their number has mean m and variance s^2, as that of independent ones: there are
+ * E[(a - cores)+] too many, here by (sqrt(d^2 + 2 s^2 / pi) - d) / 2 with d = cores - m, which is
+ * the normal distribution's at d = 0 and near it elsewhere. In thousandths of a thread.
+ */
+static uint64_t slow_ppm(const struct sim_fluid *fluid, const struct cl_cpuset *set)
+{
+	uint64_t busy = sum_on(fluid, set) / (SECOND / 1000), cores = 0, variance = 0, over;
+	const struct sim_world *world = fluid->world;
+	uint64_t smt = world->costs.smt_speed;
+
+	for (uint32_t p = cl_cpuset_next(set, 0); p != CL_NONE; p = cl_cpuset_next(set, p + 1)) {
+		uint64_t use = sim_least(fluid->pcpu_use[p] / (SECOND / 1000), 1000);
+		uint32_t sibling = world->pcpus[p].sibling;
+
+		cores += sibling == CL_NONE || sibling > p || !cl_cpuset_has(set, sibling);
+		variance += use * (1000 - use);
+	}
+	if (busy == 0 || !smt || cores == cl_cpuset_count(set))
+		return 0;
+	cores *= 1000;
+	uint64_t apart = cores > busy ? cores - busy : busy - cores;
+	uint64_t root = root_of(apart * apart + variance * 637 / 1000);
+
+	over = cores > busy ? (root - apart) / 2 : (root + apart) / 2;
+	return sim_scale(sim_least(sim_scale(CL_PPM, 2 * over, busy), CL_PPM), CL_PPM - smt, smt);
+}
+
+static void find_sets(struct sim_fluid *fluid)
+{
+	for (uint32_t i = 0; i < fluid->set_count; i++) {
+		struct sim_fluid_set *set = &fluid->sets[i];
+		const struct cl_cpuset *wide = &set->pcpus;
+
+		find_busy(fluid, i);
+		/* Whose sibling runs what is not up to one or two pCPUs. */
+		for (uint32_t p = 0; p < fluid->world->pool_count && set->count <= 2; p++)
+			if (cl_cpuset_subset(&set->pcpus, &fluid->world->pools[p]->pcpus))
+				wide = &fluid->world->pools[p]->pcpus;
+		set->slow_ppm = slow_ppm(fluid, wide);
+	}
+}
+
+/* pCPUs of a set on each node that it has any on. */
+static uint64_t queue_of(const struct sim_fluid *fluid, const struct sim_fluid_set *set)
+{
+	uint64_t nodes = 0, count;
+
+	for (uint32_t p = cl_cpuset_next(&set->pcpus, 0); p != CL_NONE;
+	     p = cl_cpuset_next(&set->pcpus, p + 1))
+		nodes |= UINT64_C(1) << fluid->world->pcpus[p].node;
+	count = set->count / (uint64_t)__builtin_popcountll(nodes);
+	return count ? count : 1;
+}
+
+/* Where none is free. rate: how often a vCPU displaces another on a pCPU, a second. */
+static uint64_t full_wait_ns(const struct sim_pool *pool, uint64_t rate, uint64_t queue)
+{
+	uint64_t recent = ONE - exp_minus(sim_scale(rate, pool->ratelimit_ns, MANY)), all = ONE;
+
+	if (pool->ops == &sim_sched_credit)
+		return pool->ratelimit_ns -
+		       sim_least(sim_scale(recent, SECOND, rate * ONE), pool->ratelimit_ns);
+	for (uint64_t i = 0; i < queue; i++)
+		all = sim_scale(all, recent, ONE);
+	return sim_scale(C2_CREDIT_NS, all, ONE * (queue + 1));
+}
+
+static void find_waits(struct sim_fluid *fluid)
+{
+	uint64_t rate = fluid->wakes / fluid->world->pcpu_count + 1;
+
+	for (uint32_t i = 0; i < fluid->set_count; i++) {
+		struct sim_fluid_set *set = &fluid->sets[i];
+		set->queue = queue_of(fluid, set);
+		set->move_ppm = set->busy_ppm * (set->count - 1) / set->count;
+	}
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++) {
+		struct sim_fluid_vcpu *vcpu = &fluid->vcpus[v];
+		const struct sim_fluid_set *set = &fluid->sets[vcpu->set];
+
+		vcpu->wait_ns = sim_scale(full_wait_ns(vcpu->vcpu->domain->pool,
+						       sim_scale(rate, set->wait_ppm, CL_PPM) + 1,
+						       set->queue),
+					  set->wait_ppm, CL_PPM);
+		vcpu->blocked_ppm = sim_scale(CL_PPM, SECOND - sim_least(vcpu->given, SECOND),
+					      SECOND + vcpu->arrivals * vcpu->wait_ns);
+		vcpu->arrivals = 0;
+	}
+}
+
+/* ---- overhead ---- */
+
+struct state { /* of the vCPUs on which a work runs, as much as it does on each */
+	uint64_t busy_ppm, own_ppm, blocked_ppm, move_ppm, wait_ns;
+};
+
+static struct state state_of(const struct sim_fluid *fluid, const struct sim_fluid_work *work)
+{
+	struct state state = { 0 };
+
+	for (uint32_t i = 0; i < work->vcpu_count; i++) {
+		const struct sim_fluid_vcpu *vcpu = &fluid->vcpus[work->first_vcpu + i];
+		uint64_t on = fluid->on[work->on + i];
+
+		if (!on)
+			continue;
+		state.busy_ppm +=
+			sim_scale(sim_scale(vcpu->given, CL_PPM, SECOND), on, work->given);
+		state.own_ppm += sim_scale(sim_scale(on, CL_PPM, SECOND), on, work->given);
+		state.wait_ns += sim_scale(vcpu->wait_ns, on, work->given);
+		state.blocked_ppm += sim_scale(vcpu->blocked_ppm, on, work->given);
+		state.move_ppm += sim_scale(fluid->sets[vcpu->set].move_ppm, on, work->given);
+	}
+	state.busy_ppm = sim_least(state.busy_ppm, CL_PPM);
+	state.own_ppm = sim_least(state.own_ppm, state.busy_ppm);
+	return state;
+}
+
+/* arrivals: batches a second. Those that begin something. */
+static uint64_t find_overhead(struct sim_fluid *fluid, struct sim_fluid_work *work,
+			      uint64_t arrivals)
+{
+	const struct sim_costs *costs = &fluid->world->costs;
+	struct state state = state_of(fluid, work);
+	uint64_t idle = CL_PPM - state.own_ppm, others = state.busy_ppm - state.own_ppm;
+	uint64_t begins = sim_scale(sim_scale(arrivals, idle, CL_PPM), SECOND,
+				    SECOND + arrivals * state.wait_ns);
+	uint64_t ns = work->irqs * costs->irq_ns +
+		      work->tasks * (costs->task_switch_ns +
+				     sim_scale(costs->task_switch_ns, others, idle ? idle : 1));
+	uint64_t units = sim_scale(work->load->rate.given, work->per_unit_ppm, CL_PPM);
+	uint64_t wakes = sim_scale(work->wakes * state.blocked_ppm, CL_PPM, idle ? idle : 1);
+
+	ns += sim_scale(costs->wake_ns + costs->switch_ns +
+				sim_scale(costs->migrate_ns, state.move_ppm, CL_PPM),
+			wakes, CL_PPM);
+	work->overhead_ps = sim_scale(begins * SIM_GIVEN, ns * MANY, units ? units : 1);
+	work->turn_ps = sim_scale(begins * SIM_GIVEN, work->turn_ns * MANY, units ? units : 1);
+	fluid->wakes += sim_scale(begins, wakes, CL_PPM);
+	for (uint32_t v = 0; v < work->vcpu_count; v++)
+		fluid->vcpus[work->first_vcpu + v].arrivals +=
+			sim_scale(work->wakes * arrivals, fluid->on[work->on + v], work->given);
+	return begins;
+}
+
+static void find_overheads(struct sim_fluid *fluid)
+{
+	uint64_t begins = 0;
+
+	for (uint32_t i = 0; i < fluid->work_count; i++) {
+		struct sim_fluid_work *work = &fluid->works[i];
+		bool chained = work->chained && begins;
+
+		if (work->load && work->given)
+			begins = find_overhead(
+				fluid, work,
+				chained ? begins
+					: sim_scale(work->load->rate.given, work->per_unit_ppm,
+						    CL_PPM * work->batch * SIM_GIVEN));
+	}
+}
+
+/* Many wakes mean long waits, and these few wakes: each go changes less (Mann's iteration). */
+void sim_fluid_wakes(struct sim_fluid *fluid, uint32_t go)
+{
+	uint64_t before = fluid->wakes;
+
+	find_sets(fluid);
+	find_waits(fluid);
+	fluid->wakes = 0;
+	find_overheads(fluid);
+	fluid->wakes = (before * go + fluid->wakes) / (go + 1);
+}
