@@ -75,7 +75,7 @@ struct cli_values {
 	bool skip_corrupt;                   /* undo */
 	bool verify;                         /* replay */
 	bool scdoc, params_scdoc, sim_scdoc; /* help */
-	bool list, keys;                     /* sim */
+	bool list, keys, check_fluid;        /* sim */
 	const char *seeds, *compare, *policy, *report, *variant;
 	uint64_t seed, jobs;
 	const char *trace; /* mon */

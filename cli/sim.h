@@ -118,6 +118,12 @@ void sim_print(const struct cli_call *call, const struct sim_trial *trial);
 void sim_print_tally(const struct sim_tally *tally);
 json_t *sim_json(const struct sim_trial *trial);
 
+/* ---- sim_check.c ---- */
+
+/* --check-fluid of one scenario; policies and seed are the trial's. CLI_FAILED: too far apart. */
+enum cli_exit sim_fidelities(const struct cli_call *call, const char *path, struct sim_trial *trial,
+			     uint32_t jobs);
+
 /* ---- sim_page.c ---- */
 
 /* DIR/index.html: all trials, to be read alone. *ret_plots: false where gnuplot is missing. */

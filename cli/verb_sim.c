@@ -233,14 +233,20 @@ static int add_trials(const struct cli_call *call, const struct sim_trial *like,
 	return r;
 }
 
-static int run_trials(const struct cli_call *call, struct trials *trials, struct cl_error *reterr)
+static uint32_t jobs_of(const struct cli_call *call)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	uint32_t jobs = cpus > 0 ? (uint32_t)cpus : 1;
-	int r = 0;
 
 	if (call->v.jobs)
-		jobs = call->v.jobs > UINT16_MAX ? UINT16_MAX : (uint32_t)call->v.jobs;
+		return call->v.jobs > UINT16_MAX ? UINT16_MAX : (uint32_t)call->v.jobs;
+	return cpus > 0 ? (uint32_t)cpus : 1;
+}
+
+static int run_trials(const struct cli_call *call, struct trials *trials, struct cl_error *reterr)
+{
+	uint32_t jobs = jobs_of(call);
+	int r = 0;
+
 	for (uint32_t i = 0; r == 0 && i < trials->count; i++) {
 		r = sim_jobs(call, &trials->all[i], jobs, reterr);
 		if (r < 0)
@@ -289,6 +295,27 @@ static enum cli_exit finish(const struct cli_call *call, const struct trials *tr
 	return code;
 }
 
+static enum cli_exit check_fluid(const struct cli_call *call, const struct sim_trial *like)
+{
+	struct trials trials = { .all = calloc(1, sizeof(*trials.all)), .count = 1 };
+	char path[CL_PATH_MAX];
+	struct cl_error err;
+	enum cli_exit code;
+
+	if (call->v.seeds || call->v.report)
+		return cli_usage(call, "--check-fluid is of one --seed, and has no --report");
+	if (!trials.all) {
+		cl_fail(&err, ENOMEM, "simulating: no memory");
+		return cli_error(call, &err);
+	}
+	trials.all[0] = *like;
+	code = sim_place_scenario(call->v.args[0], path, &err) < 0
+		       ? cli_error(call, &err)
+		       : sim_fidelities(call, path, &trials.all[0], jobs_of(call));
+	free_trials(&trials);
+	return code;
+}
+
 static enum cli_exit run(const struct cli_call *call)
 {
 	struct sim_trial like = { 0 };
@@ -309,6 +336,8 @@ static enum cli_exit run(const struct cli_call *call)
 		code = read_policies(call, &like);
 	if (code != CLI_OK)
 		return code;
+	if (call->v.check_fluid)
+		return check_fluid(call, &like);
 	if (add_trials(call, &like, &trials, &err) < 0 || run_trials(call, &trials, &err) < 0)
 		code = cli_error(call, &err);
 	else
@@ -334,6 +363,8 @@ static const struct cli_option options[] = {
 	  "instead of what the scenario says, as often as needed: guest.web.count=20" },
 	{ "jobs", 0, CLI_COUNT, "N", CLI_AT(jobs), CLI_GROUP_ALL,
 	  "runs at a time; default one for each CPU" },
+	{ "check-fluid", 0, CLI_FLAG, NULL, CLI_AT(check_fluid), CLI_GROUP_ALL,
+	  "ten minutes by rates and shares, and packet by packet: how far they are apart" },
 	{ "report", 0, CLI_STRING, "DIR", CLI_AT(report), CLI_GROUP_ALL,
 	  "write DIR/index.html, with plots: a page that can be read alone" },
 	{ NULL, 0, CLI_FLAG, NULL, 0, CLI_GROUP_ALL, NULL },

@@ -100,6 +100,8 @@ static void book_part(struct sim_load *load, uint32_t i, uint64_t units)
 	uint64_t n = with_rest(units, part->ppm, CL_PPM, &load->rate.part_rest[i]);
 	uint64_t writes = sim_scale(n, part->write_ppm, CL_PPM);
 
+	if (n == 0)
+		return;
 	switch (part->flow) {
 	case SIM_SEND:
 		vif->sent += n;

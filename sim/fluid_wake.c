@@ -124,18 +124,27 @@ static uint64_t slow_ppm(const struct sim_fluid *fluid, const struct cl_cpuset *
 	return sim_scale(sim_least(sim_scale(CL_PPM, 2 * over, busy), CL_PPM), CL_PPM - smt, smt);
 }
 
+/* What is bound to one pCPU cannot look for a free core: its sibling is as busy as it is. */
+static uint64_t slow_on_one_ppm(const struct sim_fluid *fluid, const struct cl_cpuset *set)
+{
+	const struct sim_world *world = fluid->world;
+	uint32_t sibling = world->pcpus[cl_cpuset_next(set, 0)].sibling;
+	uint64_t smt = world->costs.smt_speed, busy;
+
+	if (sibling == CL_NONE || !smt)
+		return 0;
+	busy = sim_least(sim_scale(CL_PPM, fluid->pcpu_use[sibling], SECOND), CL_PPM);
+	return sim_scale(busy, CL_PPM - smt, smt);
+}
+
 static void find_sets(struct sim_fluid *fluid)
 {
 	for (uint32_t i = 0; i < fluid->set_count; i++) {
 		struct sim_fluid_set *set = &fluid->sets[i];
-		const struct cl_cpuset *wide = &set->pcpus;
 
 		find_busy(fluid, i);
-		/* Whose sibling runs what is not up to one or two pCPUs. */
-		for (uint32_t p = 0; p < fluid->world->pool_count && set->count <= 2; p++)
-			if (cl_cpuset_subset(&set->pcpus, &fluid->world->pools[p]->pcpus))
-				wide = &fluid->world->pools[p]->pcpus;
-		set->slow_ppm = slow_ppm(fluid, wide);
+		set->slow_ppm = set->count == 1 ? slow_on_one_ppm(fluid, &set->pcpus)
+						: slow_ppm(fluid, &set->pcpus);
 	}
 }
 

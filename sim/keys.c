@@ -27,6 +27,7 @@ static const struct sim_load_param scenario_keys[] = {
 	{ "within", "fluid: how far its figures may be from packets', as a share; --check-fluid says if they are", SIM_PPM, 100000, 0, 10 * CL_PPM, SCENARIO(within) },
 	{ "kinds", "report what dom0 does for guests by kind, too: guest.NAME.netback_rx and so on", SIM_BOOL, 0, 0, 1, SCENARIO(kinds) },
 	{ "duration", "how long it lasts, the warm-up included", SIM_NS, 10 * CL_NS_PER_S, CL_NS_PER_MS, 366 * DAY, SCENARIO(duration_ns) },
+	{ "until", "a run is cut off then; 0 is at its end", SIM_NS, 0, 0, 366 * DAY, SCENARIO(until_ns) },
 	{ "warmup", "what happens in it is not counted", SIM_NS, 2 * CL_NS_PER_S, 0, 366 * DAY, SCENARIO(warmup_ns) },
 	{ "events", "a run with more events ends, and says so", SIM_COUNT, SIM_EVENTS_LIMIT, 1, SIM_EVENTS_LIMIT, SCENARIO(events) },
 	{ "wall", "a run that takes longer than this ends, and says so", SIM_NS, 10 * MIN, CL_NS_PER_MS, DAY, SCENARIO(wall_ns) },

@@ -59,6 +59,7 @@ struct sim_part {
 	uint64_t bytes;     /* of each */
 	uint64_t own_ns;    /* of the application, for each */
 	uint64_t write_ppm; /* share of requests that write */
+	bool paced;         /* a request comes when its time has come, not when the last is over */
 	bool silent;        /* no application has a part in it: an ACK */
 };
 

@@ -41,7 +41,7 @@ struct doer {
 
 struct disk_load {
 	struct sim_load load;
-	uint64_t record, size, depth, rate, write_ppm, random_ppm, cached, cpu_ns, fresh;
+	uint64_t record, size, depth, rate, apart, write_ppm, random_ppm, cached, cpu_ns, fresh;
 	uint64_t memory, dirty_background, dirty_most;
 	struct doer *all;
 	struct sim_cache cache;
@@ -302,6 +302,8 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 		return -ENODEV;
 	disk->sector = sim_load_sector(load);
 	disk->pass_began_ns = disk->start_ns = load->world->queue.now_ns;
+	if (disk->rate && disk->apart)
+		disk->start_ns += sim_random_below(&load->random, CL_NS_PER_S / disk->rate);
 	disk->all = calloc(disk->depth, sizeof(*disk->all));
 	if (!disk->all || (disk->cached && !sim_cache_init(&disk->cache, load, disk->vbd,
 							   disk->size, cache_changed)))
@@ -342,10 +344,18 @@ static int begin_rates(struct sim_load *load, struct cl_error *reterr)
 		.asked = disk->rate ? disk->rate : CL_NS_PER_S, /* as many as get through */
 		.window = disk->depth,
 		.threads = disk->depth,
-		.parts[0] = { SIM_DISK, n * CL_PPM, n, disk->record / n, disk->cpu_ns / n,
-			      disk->write_ppm, false },
-		.parts[1] = { SIM_DISK, journals / 1000 * disk->write_ppm / 1000, 1, JOURNAL, 0,
-			      CL_PPM, false },
+		.parts[0] = { .flow = SIM_DISK,
+			      .ppm = n * CL_PPM,
+			      .batch = n,
+			      .bytes = disk->record / n,
+			      .own_ns = disk->cpu_ns / n,
+			      .write_ppm = disk->write_ppm,
+			      .paced = disk->rate != 0 },
+		.parts[1] = { .flow = SIM_DISK,
+			      .ppm = journals / 1000 * disk->write_ppm / 1000,
+			      .batch = 1,
+			      .bytes = JOURNAL,
+			      .write_ppm = CL_PPM },
 		.part_count = 2,
 		.seeks_ppm = disk->random_ppm,
 	};
@@ -408,6 +418,7 @@ static const struct sim_load_param params[] = {
 	{ "size", "of the file, a multiple of the record; then it begins anew (Iozone: -s)", SIM_BYTES, GIB, 4096, 4096 * GIB, IN(size) },
 	{ "depth", "records at a time (Iozone: -t)", SIM_COUNT, 1, 1, 256, IN(depth) },
 	{ "rate", "records a second, as far as those at a time get through with them; 0 is as fast as they can", SIM_PER_S, 0, 0, 10000000, IN(rate) },
+	{ "apart", "at a rate: each guest begins at a time of its own, else all at once", SIM_BOOL, 0, 0, 1, IN(apart) },
 	{ "write", "share of the records that are written", SIM_PPM, 0, 0, CL_PPM, IN(write_ppm) },
 	{ "random", "share of the records that are anywhere in the file; the others come in order", SIM_PPM, 0, 0, CL_PPM, IN(random_ppm) },
 	{ "cached", "through the guest's page cache, else past it (O_DIRECT)", SIM_BOOL, 0, 0, 1, IN(cached) },

@@ -15,7 +15,8 @@ struct worker {
 	struct manager *manager;
 	struct sim_task task;
 	struct sim_event arrival;
-	uint64_t pending; /* jobs, the present one among them */
+	uint64_t behind_ns; /* by rates: what it needed and has not got */
+	uint64_t pending;   /* jobs, the present one among them */
 	bool busy;
 };
 
@@ -145,6 +146,19 @@ static void deadline(struct sim_queue *queue, struct sim_event *event)
 
 /* ---- the load ---- */
 
+static int find_stack(struct manager *manager, struct cl_error *reterr)
+{
+	const struct sim_stack *stack =
+		sim_stack_find(*manager->stack ? manager->stack : "openstack");
+
+	if (!stack)
+		return cl_fail(reterr, EINVAL, "load %s: there is no stack '%.60s'",
+			       manager->load.name, manager->stack);
+	if (!manager->processes)
+		manager->processes = stack->vcpus;
+	return 0;
+}
+
 static int start_workers(struct manager *manager, struct cl_error *reterr)
 {
 	struct sim_world *world = manager->load.world;
@@ -172,14 +186,10 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 {
 	struct manager *manager = (struct manager *)load;
 	struct sim_queue *queue = &load->world->queue;
-	const struct sim_stack *stack =
-		sim_stack_find(*manager->stack ? manager->stack : "openstack");
+	int r = find_stack(manager, reterr);
 
-	if (!stack)
-		return cl_fail(reterr, EINVAL, "load %s: there is no stack '%.60s'", load->name,
-			       manager->stack);
-	if (!manager->processes)
-		manager->processes = stack->vcpus;
+	if (r < 0)
+		return r;
 	sim_event_init(queue, &manager->beat, beat);
 	sim_event_init(queue, &manager->deadline, deadline);
 	manager->started = true;
@@ -187,6 +197,86 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 	sim_after(queue, &manager->beat, manager->beat_every_ns);
 	sim_after(queue, &manager->deadline, manager->timeout_ns);
 	return start_workers(manager, reterr);
+}
+
+/* ---- by rates: what jobs need and did not get piles up, and the heartbeat waits for it ---- */
+
+static int begin(struct sim_load *load, struct cl_error *reterr)
+{
+	struct manager *manager = (struct manager *)load;
+	int r = find_stack(manager, reterr);
+
+	if (r < 0)
+		return r;
+	manager->workers = calloc(manager->processes, sizeof(*manager->workers));
+	for (uint32_t i = 0; manager->workers && i < manager->processes; i++) {
+		if (!sim_load_task(load, &manager->workers[i].task, "manager", task_over))
+			break;
+		manager->worker_count++;
+	}
+	return manager->worker_count < manager->processes ? sim_load_no_memory(load, reterr) : 0;
+}
+
+static uint64_t needs_ns(const struct manager *manager, uint32_t i)
+{
+	uint64_t ns = manager->job_ns * CL_NS_PER_MS / manager->every_ns * 1000;
+
+	return i == 0 ? ns + manager->beat_ns * CL_NS_PER_MS / manager->beat_every_ns * 1000 : ns;
+}
+
+static void ask(struct sim_load *load)
+{
+	struct manager *manager = (struct manager *)load;
+	bool behind = false;
+
+	for (uint32_t i = 0; i < manager->worker_count; i++) {
+		struct worker *worker = &manager->workers[i];
+		uint64_t needs = needs_ns(manager, i);
+
+		behind |= worker->behind_ns > 0;
+		worker->task.rate_ns =
+			worker->behind_ns || needs > CL_NS_PER_S ? CL_NS_PER_S : needs;
+	}
+	load->rate.until_ns = behind ? load->world->queue.now_ns + CL_NS_PER_S : 0;
+}
+
+static void gave(struct sim_load *load, uint64_t ns, uint64_t units)
+{
+	struct manager *manager = (struct manager *)load;
+	uint64_t before = manager->workers[0].behind_ns, late;
+
+	for (uint32_t i = 0; i < manager->worker_count; i++) {
+		struct worker *worker = &manager->workers[i];
+		uint64_t needs = ns / 1000 * needs_ns(manager, i) / CL_NS_PER_MS;
+		uint64_t got = ns / 1000 * worker->task.given_ns / CL_NS_PER_MS;
+		/* Where cores are shared it asks for more than it needs. */
+		uint64_t asked = worker->task.asked_ns > worker->task.rate_ns
+					 ? worker->task.asked_ns
+					 : worker->task.rate_ns;
+
+		got = asked ? got / 1000 * (worker->task.rate_ns * 1000 / asked) : 0;
+		worker->behind_ns += needs;
+		worker->behind_ns -= got < worker->behind_ns ? got : worker->behind_ns;
+		if (worker->behind_ns < CL_NS_PER_MS)
+			worker->behind_ns = 0;
+		manager->jobs += got / manager->job_ns;
+	}
+	late = manager->workers[0].behind_ns;
+	/* It rose or fell evenly: when was it the time-out? */
+	uint64_t past = late > manager->timeout_ns ? late - manager->timeout_ns
+						   : manager->timeout_ns - late;
+	uint64_t moved = late > before ? late - before : before - late;
+	uint64_t ago = moved ? (uint64_t)((unsigned __int128)ns * past / moved) : 0;
+	uint64_t then = load->world->queue.now_ns - (ago < ns ? ago : ns);
+
+	if (late > manager->timeout_ns && !manager->dead) {
+		manager->dead_since_ns = then;
+		manager->given_up++;
+	} else if (late <= manager->timeout_ns && manager->dead) {
+		manager->dead_ns +=
+			then > manager->dead_since_ns ? then - manager->dead_since_ns : 0;
+	}
+	manager->dead = late > manager->timeout_ns;
 }
 
 static uint64_t spent(const struct manager *manager)
@@ -238,15 +328,16 @@ static void stop(struct sim_load *load)
 {
 	struct manager *manager = (struct manager *)load;
 
-	if (!manager->started)
-		return;
-	manager->started = false;
 	for (uint32_t i = 0; i < manager->worker_count; i++) {
 		sim_task_done(load->world, &manager->workers[i].task);
-		sim_event_done(&load->world->queue, &manager->workers[i].arrival);
+		if (manager->started)
+			sim_event_done(&load->world->queue, &manager->workers[i].arrival);
 	}
-	sim_event_done(&load->world->queue, &manager->beat);
-	sim_event_done(&load->world->queue, &manager->deadline);
+	if (manager->started) {
+		sim_event_done(&load->world->queue, &manager->beat);
+		sim_event_done(&load->world->queue, &manager->deadline);
+	}
+	manager->started = false;
 	manager->worker_count = 0;
 	free(manager->workers);
 	manager->workers = NULL;
@@ -261,4 +352,7 @@ const struct sim_load_ops sim_load_manager = {
 	.reset = reset,
 	.report = report,
 	.stop = stop,
+	.begin = begin,
+	.ask = ask,
+	.gave = gave,
 };

@@ -226,8 +226,11 @@ static int begin(struct sim_load *base, struct cl_error *reterr)
 	base->rate = (struct sim_rate){
 		.asked = load->rate,
 		.threads = 1,
-		.parts[0] = { load->inbound ? SIM_RECEIVE : SIM_SEND, CL_PPM, batch ? batch : 1,
-			      load->packet_bytes, load->own_ns, 0, false },
+		.parts[0] = { .flow = load->inbound ? SIM_RECEIVE : SIM_SEND,
+			      .ppm = CL_PPM,
+			      .batch = batch ? batch : 1,
+			      .bytes = load->packet_bytes,
+			      .own_ns = load->own_ns },
 		.part_count = 1,
 	};
 	return 0;

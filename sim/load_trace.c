@@ -25,7 +25,7 @@ struct one {
 struct player {
 	struct sim_load load;
 	char path[CL_PATH_MAX];
-	uint64_t tasks, interval_ns, slot_ns;
+	uint64_t tasks, interval_ns, slot_ns, apart;
 	uint64_t days, mean, swing, noise, spikes, spike, last;
 	struct sim_trace trace;
 	struct one *all;
@@ -124,7 +124,8 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 	int r = begin(load, reterr);
 
 	if (r == 0)
-		sim_after(&load->world->queue, &player->next, 0);
+		sim_after(&load->world->queue, &player->next,
+			  player->apart ? sim_random_below(&load->random, player->slot_ns) : 0);
 	return r;
 }
 
@@ -205,6 +206,7 @@ static const struct sim_load_param params[] = {
 	{ "tasks", "that are as busy; 0: one a vCPU", SIM_COUNT, 0, 0, 1024, IN(tasks) },
 	{ "interval", "simulated time for each five minutes of the trace", SIM_NS, SIM_TRACE_S * CL_NS_PER_S, CL_NS_PER_MS, 86400 * CL_NS_PER_S, IN(interval_ns) },
 	{ "slot", "time of which a task runs the share", SIM_NS, 100 * CL_NS_PER_MS, CL_NS_PER_MS, 60 * CL_NS_PER_S, IN(slot_ns) },
+	{ "apart", "slots of each guest begin at a time of its own, else all at once", SIM_BOOL, 0, 0, 1, IN(apart) },
 	{ "days", "made up: how many", SIM_COUNT, 1, 1, 3000, IN(days) },
 	{ "mean", "made up: of a day; as all of the shape a choice, not a measurement", SIM_PPM, 300000, 0, CL_PPM, IN(mean) },
 	{ "swing", "made up: a day goes up and down by it, the least at four", SIM_PPM, 200000, 0, CL_PPM, IN(swing) },

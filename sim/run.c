@@ -248,7 +248,10 @@ bool sim_run_until(struct sim_run *run, uint64_t until_ns, struct cl_error *rete
 	const struct sim_setup_scenario *setup =
 		SIM_SETUP(run->scenario, SIM_IN_SCENARIO, scenario);
 	struct sim_queue *queue = &run->world->queue;
-	uint64_t end = until_ns < setup->duration_ns ? until_ns : setup->duration_ns;
+	uint64_t last = setup->until_ns && setup->until_ns < setup->duration_ns
+				? setup->until_ns
+				: setup->duration_ns;
+	uint64_t end = until_ns < last ? until_ns : last;
 
 	if (!run->wall_end_ns)
 		run->wall_end_ns = cl_clock_ns() + setup->wall_ns;
@@ -259,5 +262,5 @@ bool sim_run_until(struct sim_run *run, uint64_t until_ns, struct cl_error *rete
 			*reterr = run->trouble;
 		return false;
 	}
-	return queue->now_ns < setup->duration_ns;
+	return queue->now_ns < last;
 }

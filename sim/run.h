@@ -13,6 +13,7 @@ struct sim_run_guest {
 	bool building;             /* the toolstack is at it: it has no devices, nothing runs */
 	uint64_t cpu_ns, wait_ns, host_ns; /* when counting began */
 	uint64_t t_ns[3], t_count;
+	uint64_t kind_ns[CL_WORK_KIND_COUNT];
 	uint64_t gone_t_ns[3], gone_count; /* of a device that is there no more */
 };
 

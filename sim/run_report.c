@@ -80,6 +80,27 @@ static void latency_of(const struct sim_run_guest *guest, uint64_t ret_ns[3], ui
 	}
 }
 
+/* What dom0's threads and interrupts have done for a guest that is there. */
+static void kinds_of(const struct sim_run *run, const struct sim_run_guest *guest,
+		     uint64_t ret_ns[CL_WORK_KIND_COUNT])
+{
+	const struct sim_world *world = run->world;
+	const struct sim_domain *dom0 = world->domains[0], *domain = guest->domain;
+
+	memset(ret_ns, 0, CL_WORK_KIND_COUNT * sizeof(ret_ns[0]));
+	for (uint32_t i = 0; domain && i < dom0->task_count; i++)
+		if (dom0->tasks[i]->guest == domain->id)
+			ret_ns[dom0->tasks[i]->kind] += dom0->tasks[i]->cpu_ns;
+	for (uint32_t i = 0; domain && i < world->irq_count; i++)
+		if (world->irqs[i]->guest == domain->id)
+			ret_ns[CL_WORK_INTERRUPT] += world->irqs[i]->cpu_ns;
+}
+
+static bool wants_kinds(const struct sim_run *run)
+{
+	return SIM_SETUP(run->scenario, SIM_IN_SCENARIO, scenario)->kinds != 0;
+}
+
 void sim_run_count(struct sim_run *run)
 {
 	sim_settle(run->world);
@@ -93,6 +114,8 @@ void sim_run_count(struct sim_run *run)
 		cpu_of(run->world, guest->domain, &guest->cpu_ns, &guest->wait_ns);
 		guest->host_ns = host_of(run->world, guest->domain);
 		latency_of(guest, guest->t_ns, &guest->t_count);
+		if (wants_kinds(run))
+			kinds_of(run, guest, guest->kind_ns);
 	}
 	for (uint32_t i = 0; i < run->load_count; i++) {
 		struct sim_run_load *load = &run->loads[i];
@@ -192,6 +215,31 @@ static void add_guest(const struct sim_run *run, const struct sim_run_guest *gue
 	sums->t_count += count - guest->t_count;
 }
 
+static void report_kinds(const struct sim_run *run, const struct sim_section *section,
+			 const char *prefix, uint64_t span_ns, struct sim_report *report)
+{
+	static const char *const names[] = {
+#define X(id, name, origin, doc) name,
+		CL_WORK_KINDS(X)
+#undef X
+	};
+	uint64_t sums[CL_WORK_KIND_COUNT] = { 0 }, now[CL_WORK_KIND_COUNT];
+
+	for (uint32_t i = 0; i < run->guest_count; i++) {
+		if (run->guests[i].section != section)
+			continue;
+		kinds_of(run, &run->guests[i], now);
+		for (uint32_t k = 0; k < CL_WORK_KIND_COUNT; k++)
+			sums[k] += now[k] - (now[k] < run->guests[i].kind_ns[k]
+						     ? now[k]
+						     : run->guests[i].kind_ns[k]);
+	}
+	for (uint32_t k = 0; k < CL_WORK_KIND_COUNT; k++)
+		if (sums[k])
+			sim_report_add(report, prefix, names[k], "CPUs",
+				       (double)sums[k] / (double)span_ns, SIM_NEITHER);
+}
+
 static void report_guests(const struct sim_run *run, const struct sim_section *section,
 			  uint64_t span_ns, struct sim_report *report)
 {
@@ -223,6 +271,8 @@ static void report_guests(const struct sim_run *run, const struct sim_section *s
 	for (uint32_t i = 0; i < 3 && sums.t_count > 0; i++)
 		sim_report_add(report, prefix, parts[i], "ns",
 			       (double)sums.t_ns[i] / (double)sums.t_count, SIM_LOWER);
+	if (wants_kinds(run))
+		report_kinds(run, section, prefix, span_ns, report);
 }
 
 /* ---- the host ---- */
@@ -249,6 +299,8 @@ static void report_host(const struct sim_run *run, uint64_t span_ns, struct sim_
 	if (run->driver_count > 0)
 		sim_report_add(report, "host", "drivers", "CPUs",
 			       (double)(now.driver_ns - base->driver_ns) / span, SIM_NEITHER);
+	if (run->world->fluid)
+		return;
 	sim_report_add(report, "host", "switches", "1/s",
 		       (double)(now.switches - base->switches) * 1e9 / span, SIM_NEITHER);
 	sim_report_add(report, "host", "moves", "1/s",

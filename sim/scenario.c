@@ -12,6 +12,21 @@ uint64_t sim_scenario_duration_ns(const struct sim_scenario *scenario)
 	return SIM_SETUP(scenario, SIM_IN_SCENARIO, scenario)->duration_ns;
 }
 
+uint64_t sim_scenario_warmup_ns(const struct sim_scenario *scenario)
+{
+	return SIM_SETUP(scenario, SIM_IN_SCENARIO, scenario)->warmup_ns;
+}
+
+bool sim_scenario_fluid(const struct sim_scenario *scenario)
+{
+	return SIM_SETUP(scenario, SIM_IN_SCENARIO, scenario)->fluid;
+}
+
+double sim_scenario_within(const struct sim_scenario *scenario)
+{
+	return (double)SIM_SETUP(scenario, SIM_IN_SCENARIO, scenario)->within / (double)CL_PPM;
+}
+
 const char *sim_scenario_id(const struct sim_scenario *scenario)
 {
 	return scenario->id;

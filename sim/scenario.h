@@ -38,6 +38,10 @@ void sim_scenario_free(struct sim_scenario *scenario);
 const char *sim_scenario_variant(const struct sim_scenario *scenario, uint32_t i);
 const char *sim_scenario_title(const struct sim_scenario *scenario);
 uint64_t sim_scenario_duration_ns(const struct sim_scenario *scenario);
+/* When counting begins; rates and shares, and how far these may be from packets. */
+uint64_t sim_scenario_warmup_ns(const struct sim_scenario *scenario);
+bool sim_scenario_fluid(const struct sim_scenario *scenario);
+double sim_scenario_within(const struct sim_scenario *scenario);
 /* "" where there is none. */
 const char *sim_scenario_id(const struct sim_scenario *scenario); /* the file's name */
 const char *sim_scenario_paper(const struct sim_scenario *scenario);

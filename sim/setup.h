@@ -58,7 +58,7 @@ struct sim_setup_scenario {
 	char title[CL_PATH_MAX], paper[CL_PATH_MAX], testbed[CL_PATH_MAX], native[CL_PATH_MAX];
 	char fidelity[CL_PATH_MAX];
 	uint64_t duration_ns, warmup_ns, events, wall_ns;
-	uint64_t within, kinds;
+	uint64_t until_ns, within, kinds;
 
 	bool fluid; /* rates and shares, else every packet */
 };

@@ -68,7 +68,22 @@ expect 0 sim crowd --policy native --seeds 1..2 && prints "1 of 1 directions rig
 	expect 0 status --host sim:crowd@n8:seed=2 && [ "$(grep -c '^web-' "$tmp/out")" = 8 ] && ok "variants: all four, one, and as a host" ||
 	not_ok "variants"
 
+# ---- rates and shares ----
+for name in $(grep -l '^fidelity = fluid' "$here"/sim/scenarios/*.ini | sed 's,.*/,,; s,\.ini$,,'); do
+	before=$(date +%s)
+	expect 0 sim "$name" --compare native,closer && prints "simulated 8.64e+04 s each" && [ $(($(date +%s) - before)) -lt 60 ] &&
+		ok "$name: a day, native and closer, in $(($(date +%s) - before)) s" || not_ok "$name: a day"
+	expect 0 sim "$name" --compare native,closer --check-fluid && prints "host.dom0" && ! prints "TOO FAR" &&
+		ok "$name: beside packets $(grep -m 1 "^host.dom0" "$tmp/out")" || not_ok "$name: rates are too far from packets"
+done
+expect 1 sim office --policy native --check-fluid --set scenario.within=0 --set load.stack.every=5ms --set load.work.apart=no && prints "TOO FAR" &&
+	says "further from packets than promised" && ok "what is too far apart is said, and fails" || not_ok "--check-fluid --set scenario.within=0"
+expect 0 run --host sim:office --for 10m --json && jq -es '.[-1].done > 0 and .[-1].failed == 0' "$tmp/out" >/dev/null &&
+	ok "rates as a host: $(jq -s '.[-1].done' "$tmp/out") changes in ten minutes" || not_ok "run --host sim:office"
+
 # ---- the same bytes ----
+"$closer" sim day --json --jobs 1 >"$tmp/one" && "$closer" sim day --json --jobs 2 >"$tmp/two" && [ -s "$tmp/one" ] && cmp -s "$tmp/one" "$tmp/two" &&
+	ok "day: 1 and 2 jobs print the same bytes" || not_ok "day: the number of jobs changes what is printed"
 set -- sim come-and-go --seeds 3..6 --json
 "$closer" "$@" --jobs 1 >"$tmp/one" && "$closer" "$@" --jobs 2 >"$tmp/two" && "$closer" "$@" --jobs 7 >"$tmp/seven"
 if [ -s "$tmp/one" ] && cmp -s "$tmp/one" "$tmp/two" && cmp -s "$tmp/one" "$tmp/seven"; then
@@ -132,11 +147,15 @@ done <<-END
 	1|two-nodes --set machine.memory=1GiB|has not that much memory
 	1|crowd --variant n9|did you mean 'n4'?
 	1|crowd --set variant.n8.x=3|a variant cannot be changed
+	1|two-nodes --set scenario.fidelity=fluit|did you mean 'fluid'?
+	1|slides-kernbench --set scenario.fidelity=fluid|slides-kernbench.ini:
+	1|slides-kernbench --set scenario.fidelity=fluid|no rate, and fluid has only rates: hog
+	2|day --check-fluid --seeds 1..2|is of one --seed
 	1|two-nodes --set nothing|is not SECTION.KEY=VALUE
 	1|two-nodes --set scenario.events=1000|1000 events are the most
 	1|two-nodes --set scenario.wall=1ms --set scenario.duration=10h|took longer than it may
 END
-want=19
+want=23
 [ "$n" -eq "$want" ] && ok "$n bad requests, each named with what to do" || not_ok "only $n of $want bad requests"
 mkdir -p "$tmp/dir/scenarios" "$tmp/dir/testbeds"
 printf '[scenario]\ntitle = t\ntestbed = tb\n\n[guest web]\nvcpsu = 2\n' >"$tmp/dir/scenarios/mine.ini"
