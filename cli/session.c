@@ -18,6 +18,7 @@ int cli_open(const struct cli_call *call, bool act, const char *record,
 		.params = call->v.params,
 		.act = act,
 		.record = record,
+		.ledger = call->v.ledger,
 	};
 
 	return cl_engine_open(&options, ret_engine, reterr);

@@ -27,6 +27,7 @@ struct loop {
 	uint32_t foreign; /* threads that are somebody's, as said last */
 	uint32_t foreign_vcpus;
 	char said[CL_ERROR_MAX]; /* the last error, likewise */
+	char unbilled[CL_ERROR_MAX];
 };
 
 static json_t *event_json(const struct loop *loop, const struct cl_action *action, int code,
@@ -130,6 +131,16 @@ static void say_foreign_vcpus(struct loop *loop)
 	loop->foreign_vcpus = n;
 }
 
+/* Once, and again when it is over: intervals wait until then. */
+static void say_unbilled(struct loop *loop, const struct cl_error *err)
+{
+	if (err->code && strcmp(loop->unbilled, err->text) != 0)
+		cli_error(loop->call, err);
+	else if (!err->code && loop->unbilled[0])
+		cli_say(loop->call, "the ledger is written to again, nothing is missing");
+	snprintf(loop->unbilled, sizeof(loop->unbilled), "%s", err->code ? err->text : "");
+}
+
 static void say_supervisor(const struct loop *loop, const struct cl_tick *tick)
 {
 	if (tick->supervisor_restarted)
@@ -163,6 +174,7 @@ static int one_tick(struct loop *loop, struct cl_error *reterr)
 	loop->ticks++;
 	say_foreign(loop);
 	say_foreign_vcpus(loop);
+	say_unbilled(loop, &tick.unbilled);
 	return act(loop, reterr);
 }
 
@@ -312,6 +324,8 @@ static const struct cli_option options[] = {
 	  "it" },
 	{ "record", 'o', CLI_STRING, "FILE", CLI_AT(output), CLI_GROUP_ALL,
 	  "keep what is seen and done in a recording" },
+	{ "ledger", 'l', CLI_STRING, "FILE", CLI_AT(ledger), CLI_GROUP_ALL,
+	  "bill each interval to this file, for `closer bill`; by default none is kept" },
 	{ "for", 'f', CLI_TIME, "TIME", CLI_AT(for_ns), CLI_GROUP_ALL, "end after TIME" },
 	{ NULL, 0, CLI_FLAG, NULL, 0, CLI_GROUP_ALL, NULL },
 };

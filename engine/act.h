@@ -6,6 +6,7 @@
 
 #include "internal.h"
 
+#include "bill.h"
 #include "record.h"
 
 #include <sys/stat.h>
@@ -25,7 +26,10 @@ struct cl_engine {
 	bool fresh; /* the plan is of the last observation and was not applied yet */
 	struct cl_recorder *recorder;
 	struct cl_error unrecorded; /* code not 0: why the recording ended before we did */
-	struct stat looked;         /* without act: the journal's file when it was last read */
+	struct cl_bill *bill;
+	uint64_t wall_ns;   /* simulated: when its clock was 0 */
+	bool owing;         /* the state was told what guests owe by the ledger */
+	struct stat looked; /* without act: the journal's file when it was last read */
 	/* if it keeps */
 	int dir_fd, lock_fd;
 	struct cl_supervisor *supervisor;
@@ -41,6 +45,9 @@ struct cl_engine {
  */
 int cl_engine_recorded(struct cl_engine *engine, int r, const struct cl_error *err,
 		       struct cl_error *reterr);
+
+/* own.c: what core is to know before it decides on the last observation. */
+int cl_engine_tell(struct cl_engine *engine, struct cl_error *reterr);
 
 /* act.c: another supervisor if it was killed; *ret_again says so. */
 int cl_engine_guard(struct cl_engine *engine, bool *ret_again, struct cl_error *reterr);

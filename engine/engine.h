@@ -176,12 +176,14 @@ struct cl_engine_options {
 	bool act; /* journal (unless the host is simulated) and apply; else only observe and decide
 		   */
 	const char *record; /* file, or NULL */
+	const char *ledger; /* file that each interval is billed to (bill.h), or NULL */
 };
 
 struct cl_tick {                        /* what one tick did */
 	uint32_t done, failed, skipped; /* actions */
 	uint64_t observe_ns, decide_ns, apply_ns;
 	enum cl_snapshot_fault fault; /* not NONE: the snapshot was refused, nothing was decided */
+	struct cl_error unbilled;     /* code not 0: why the interval is not in the ledger yet */
 	bool supervisor_restarted;    /* it had been killed: another was started */
 };
 
