@@ -17,6 +17,8 @@ void sim_fluid_share(uint64_t capacity, const uint64_t *wants, const uint64_t *w
 {
 	uint64_t left = capacity;
 
+	if (n == 0)
+		return;
 	memset(ret_given, 0, n * sizeof(*ret_given));
 	for (bool any = true; any && left > 0;) {
 		uint64_t total = 0, now = left;
@@ -105,7 +107,8 @@ static void spread_one(struct sim_fluid *fluid, struct sim_fluid_work *work)
 /* Those who have no choice come first. */
 static void spread(struct sim_fluid *fluid)
 {
-	memset(fluid->on, 0, fluid->on_count * sizeof(*fluid->on));
+	for (size_t i = 0; i < fluid->on_count; i++)
+		fluid->on[i] = 0;
 	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
 		fluid->vcpus[v].wants = fluid->vcpus[v].irqs = 0;
 	for (uint32_t pass = 0; pass < 2; pass++)
