@@ -38,7 +38,7 @@ struct cl_trace_sum {
 	void *ctx;
 	uint64_t ns_per_cycle; /* in 1 / 2^CYCLE_BITS */
 	uint64_t window_ns;
-	bool begun, failed;
+	bool begun, failed, scout_lost;
 	uint64_t base_tsc, base_ns, epoch;
 	uint64_t now_ns, begin_ns; /* of the last record, of the window */
 	uint64_t number;           /* of the window */

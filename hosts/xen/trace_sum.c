@@ -123,7 +123,7 @@ static void observe(struct cl_trace_sum *sum, struct cl_trace_vcpu *v, enum cl_t
 	v->gone_at = 0;
 	if (!v->known) {
 		v->known = true;
-		charge(sum, v, now, state, false);
+		charge(sum, v, now, state, sum->lossy_ns > v->lossy_ns);
 	} else if (v->sure && v->state == state) {
 		charge(sum, v, now, state, false);
 	} else if (v->sure) { /* a record is missing that nobody counted */
@@ -138,6 +138,14 @@ static void observe(struct cl_trace_sum *sum, struct cl_trace_vcpu *v, enum cl_t
 	v->unconfirmed_ns = 0;
 	v->state = state;
 	v->sure = state == CL_TRACE_RUNNING || lossy_end <= now;
+}
+
+/* Its next record will say nothing of what was before this. */
+static void doubt(struct cl_trace_vcpu *v)
+{
+	v->all.uncertain_ns += v->unconfirmed_ns;
+	v->unconfirmed_ns = 0;
+	v->sure = false;
 }
 
 /* ---- the end of a window ---- */
@@ -198,7 +206,7 @@ static void break_off(struct cl_trace_sum *sum, uint64_t tsc)
 
 		if (v->known)
 			charge(sum, v, sum->now_ns, v->state, !v->sure);
-		v->sure = false;
+		doubt(v);
 	}
 	for (uint32_t i = 0; i < sum->pcpu_count; i++)
 		sum->pcpus[i].running = CL_NONE;
@@ -340,7 +348,7 @@ static void take_lost(struct cl_trace_sum *sum, const struct cl_trace_record *re
 			charge(sum, v, sum->now_ns, v->state, false);
 		/* what is past by now, and may be in windows that have ended */
 		v->now.uncertain_ns += before_ns;
-		v->sure = false;
+		doubt(v);
 	}
 }
 
@@ -407,7 +415,8 @@ void cl_trace_sum_know(struct cl_trace_sum *sum, uint32_t domid, uint32_t vcpu,
 
 	if (!v || v->known)
 		return;
-	v->known = v->sure = true;
+	v->known = true;
+	v->sure = !sum->scout_lost; /* it may have changed before its first record */
 	v->state = state;
 	v->seen = state != CL_TRACE_OFFLINE;
 	v->pcpu = pcpu;
@@ -421,6 +430,7 @@ void cl_trace_sum_scout(struct cl_trace_sum *sum, const struct cl_trace_record *
 	enum cl_trace_state state =
 		record->event == CL_TRACE_RUNSTATE ? record->from : CL_TRACE_RUNNING;
 
+	sum->scout_lost |= record->event == CL_TRACE_LOST;
 	if (record->event == CL_TRACE_RUNSTATE || record->event == CL_TRACE_CONTINUE)
 		cl_trace_sum_know(sum, DOMAIN_OF(key), VCPU_OF(key), state, record->pcpu);
 }

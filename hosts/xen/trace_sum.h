@@ -8,7 +8,7 @@
  * All times are ns from the first record on, integers. For each vCPU and window
  * gotten + waited + blocked + offline = the window, exactly; for each pCPU gotten + idle +
  * switching = the window. Where records were lost a vCPU's time is given to the state that it was
- * found in afterwards, and counted in uncertain_ns too: each figure is off by no more than that.
+ * found in afterwards, and counted in uncertain_ns too: each time is off by no more than that.
  * Pure but for memory; no Xen, no clock.
  */
 #ifndef CLOSER_XEN_TRACE_SUM_H

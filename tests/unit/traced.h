@@ -130,7 +130,7 @@ struct traced_machine {
 	/* loss: on this pCPU, from and until; counted */
 	uint32_t lossy;
 	uint64_t lossy_from_ns, lossy_until_ns;
-	uint64_t lost, first_lost_ns;
+	uint64_t lost, lost_untold, first_lost_ns;
 };
 
 /* Four vCPUs a domain, from domain 0 on. */
@@ -153,18 +153,19 @@ static inline bool traced_lost(struct traced_machine *m, uint32_t pcpu, uint32_t
 	if (pcpu != m->lossy)
 		return false;
 	if (m->now_ns >= m->lossy_from_ns && m->now_ns < m->lossy_until_ns) {
-		if (m->lost == 0)
+		if (m->lost_untold == 0)
 			m->first_lost_ns = m->now_ns;
 		m->lost += records;
+		m->lost_untold += records;
 		return true;
 	}
-	if (m->now_ns >= m->lossy_until_ns && m->first_lost_ns != 0) {
+	if (m->lost_untold > 0) {
 		uint64_t first = traced_tsc(m->trace, m->first_lost_ns);
-		const uint32_t words[4] = { (uint32_t)m->lost, 0, (uint32_t)first,
+		const uint32_t words[4] = { (uint32_t)m->lost_untold, 0, (uint32_t)first,
 					    (uint32_t)(first >> 32) };
 
 		traced_record(m->trace, pcpu, m->now_ns, CL_TRACE_LOST, 4, words);
-		m->first_lost_ns = 0;
+		m->lost_untold = 0;
 	}
 	return false;
 }
