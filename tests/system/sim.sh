@@ -80,6 +80,13 @@ expect 1 sim office --policy native --check-fluid --set scenario.within=0 --set 
 	says "further from packets than promised" && ok "what is too far apart is said, and fails" || not_ok "--check-fluid --set scenario.within=0"
 expect 0 run --host sim:office --for 10m --json && jq -es '.[-1].done > 0 and .[-1].failed == 0' "$tmp/out" >/dev/null &&
 	ok "rates as a host: $(jq -s '.[-1].done' "$tmp/out") changes in ten minutes" || not_ok "run --host sim:office"
+changes() { # changes CHARGE: what closer does in two minutes of guests with caps and much to receive
+	expect 0 sim office --policy closer --json --set "closer.charge=$1" --set closer.interval=1s --set guest.vm.cap=60% \
+		--set load.mail.rate=5000 --set scenario.until=2m && jq '.scenarios[0].runs[0] | select(.failed == 0) | .done' "$tmp/out"
+}
+off=$(changes off)
+on=$(changes closer)
+[ "${on:-0}" -gt "${off:-0}" ] && [ "${off:-0}" -gt 0 ] && ok "rates are charged, too: $on changes, $off without" || not_ok "charge in a fluid scenario: '$on', '$off'"
 
 # ---- the same bytes ----
 "$closer" sim day --json --jobs 1 >"$tmp/one" && "$closer" sim day --json --jobs 2 >"$tmp/two" && [ -s "$tmp/one" ] && cmp -s "$tmp/one" "$tmp/two" &&
