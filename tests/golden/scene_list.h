@@ -188,6 +188,46 @@ static void fill_xen_pins(struct scene_world *w, unsigned tick)
 	scene_end(w, 0, 100000, 5000);
 }
 
+/* A guest with a cap, which it uses whole, and for which the host does this much besides. */
+static void charged_guest(struct scene_world *w, uint8_t n, uint64_t host_ppm)
+{
+	static const char *const names[] = { "", "flood", "short" };
+	struct cl_guest_ix g = scene_guest(w, n, names[n], 1);
+	uint64_t *cap = &w->paid[n].cap;
+
+	if (*cap == 0)
+		*cap = 600000;
+	w->paid[n].ran_ns += *cap * 1000;
+	w->snap->guests[g.v].domid = n;
+	w->snap->guests[g.v].cap = *cap;
+	w->snap->guests[g.v].weight = 256;
+	scene_domain_vcpu(w, g, 0, 1, "1", 0);
+	w->snap->vcpus[w->snap->n.vcpus - 1].cpu_ns = w->paid[n].ran_ns;
+	scene_work(w, g, CL_WORK_NETBACK_RX, 1, "vif-q0-guest-rx", 0, "0-1", "/", host_ppm);
+}
+
+/*
+ * Two guests are charged for what dom0 does for them; at tick 5 somebody gives one another cap; the
+ * other is gone from tick 8 on, and what it owes is written off after four seconds.
+ */
+static void fill_xen_charged(struct scene_world *w, unsigned tick)
+{
+	if (tick == 5)
+		w->paid[1].cap = 800000;
+	scene_host(w, 2, 1, false);
+	scene_hypervisor(w);
+	charged_guest(w, 1, 200000);
+	if (tick < 8)
+		charged_guest(w, 2, 50000);
+	scene_end(w, 0, 100000, 5000);
+}
+
+static void params_xen_charged(struct cl_params *params)
+{
+	params->charge = CL_CHARGE_CLOSER;
+	params->charge_keep = 4 * CL_NS_PER_S;
+}
+
 static void params_xen_pins(struct cl_params *params)
 {
 	params->main_exclusive = 1;
@@ -212,6 +252,8 @@ static const struct scene scenes[] = {
 	  outcome_come_and_go },
 	{ "xen-pins", "4 vCPUs of dom0 on 4 physical CPUs, 2 nodes; guests off the main container",
 	  12, fill_xen_pins, params_xen_pins, NULL },
+	{ "xen-charged", "capped guests are charged; another cap by hand, and a debt written off",
+	  14, fill_xen_charged, params_xen_charged, NULL },
 };
 
 static inline const struct scene *scene_named(const char *name)

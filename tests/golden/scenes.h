@@ -45,6 +45,9 @@ struct scene_world {
 		uint32_t index;
 		struct cl_cpuset pcpus;
 	} kept[SCENE_OBJECTS];
+	struct {
+		uint64_t cap, ran_ns; /* by number of the guest; cap 0: as it came */
+	} paid[4];
 	struct cl_cpuset pins[SCENE_CPUS]; /* empty: as it came */
 	uint32_t thread_count, group_count, irq_count, kept_count;
 };
@@ -428,10 +431,13 @@ static inline void scene_apply(struct scene_world *world, const struct cl_plan *
 	case CL_ACTION_VCPU_KEEP:
 		scene_keep(world, action, cl_plan_set(plan, action->to.mask));
 		break;
+	case CL_ACTION_CAP_SET:
+		world->paid[world->snap->guests[action->object.guest.v].domid].cap =
+			(uint64_t)action->to.number;
+		break;
 	case CL_ACTION_VCPU_RESTORE: /* no scene has a vCPU that is born later */
 	case CL_ACTION_CPU_RELEASE:
 	case CL_ACTION_VCPU_RELEASE:
-	case CL_ACTION_CAP_SET:
 	case CL_ACTION_WEIGHT_SET:
 	case CL_ACTION_BUDGET_SET:
 	case CL_ACTION_CAP_RELEASE:
