@@ -7,6 +7,7 @@
 
 #include "cgroup.h"
 #include "expand.h"
+#include "limit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -54,8 +55,13 @@ static void check_process(struct cl_change *c)
 /* Making closer's first container may turn the controller on below the root: undo turns it off. */
 static void check_passing(struct cl_change *c)
 {
+	const char *controller = cl_limit_controller(c->kind);
 	struct cl_cgroup cgroup;
 
+	if (controller && !c->from.present) {
+		cl_cgroup_find(&cgroup);
+		c->from.number = !cl_cgroup_passed_any(&cgroup, "/closer", controller);
+	}
 	if (c->kind != CL_CHANGE_GROUP || c->from.present || strchr(c->path + 1, '/'))
 		return;
 	cl_cgroup_find(&cgroup);

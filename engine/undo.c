@@ -241,6 +241,17 @@ static struct cl_change plainly(const struct cl_undo *u, uint32_t at)
 	return c;
 }
 
+/* What was made for a limit (a table, a group, a controller) may be left of one that is there no
+ * more, or never was: once, before that is said. */
+static void tidy_limit(struct cl_undo *u, uint32_t at)
+{
+	const struct cl_change *c = &u->journal->entries[at].change;
+	struct cl_setting target = u->objects[at].target, is = target;
+
+	if (u->objects[at].status == CL_UNDO_UNSEEN && cl_change_limits(c->kind) && !is.present)
+		(void)cl_undo_set(u, c, &is, &target, NULL);
+}
+
 static void undo_one(struct cl_undo *u, uint32_t at)
 {
 	const struct cl_journal_entry *e = &u->journal->entries[at];
@@ -251,11 +262,13 @@ static void undo_one(struct cl_undo *u, uint32_t at)
 	int r = u->world->read(u->ctx, &look, &is, &err);
 
 	if (r == -ESRCH || r == -ENOENT) {
+		tidy_limit(u, at);
 		o->status = CL_UNDO_GONE;
 	} else if (r < 0) {
 		o->status = CL_UNDO_FAILED;
 		cl_undo_note(o, "%s", err.text);
 	} else if (cl_undo_same(e->change.kind, &is, &o->target)) {
+		tidy_limit(u, at);
 		if (o->status != CL_UNDO_RESTORED && o->status != CL_UNDO_LEFT)
 			o->status = CL_UNDO_ALREADY;
 	} else if (intended(u->journal, e, &is, same_exactly) || half_done(u, e, &o->target, &is) ||

@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include "linux.h"
+#include "xen/rate.h"
 #include "xen/xen.h"
 
 #include <dirent.h>
@@ -18,6 +19,7 @@ struct cl_undo_linux {
 	struct cl_cgroup cgroup;
 	const struct cl_xen_vcpus *vcpus;
 	struct cl_hyper *hyper; /* NULL until it is needed */
+	struct cl_store store;  /* fd -1: likewise */
 };
 
 int cl_undo_linux_new(struct cl_undo_linux **ret, struct cl_error *reterr)
@@ -27,6 +29,7 @@ int cl_undo_linux_new(struct cl_undo_linux **ret, struct cl_error *reterr)
 	if (!ctx)
 		return cl_fail(reterr, ENOMEM, "undoing: no memory");
 	cl_cgroup_find(&ctx->cgroup);
+	ctx->store.fd = -1;
 	*ret = ctx;
 	return 0;
 }
@@ -35,6 +38,7 @@ void cl_undo_linux_free(struct cl_undo_linux *ctx)
 {
 	if (ctx->hyper)
 		ctx->vcpus->close(ctx->hyper);
+	cl_store_close(&ctx->store);
 	free(ctx);
 }
 
@@ -43,6 +47,13 @@ static int need_hypervisor(struct cl_undo_linux *u, struct cl_error *reterr)
 	int r = u->vcpus ? 0 : cl_xen_vcpus_load(&u->vcpus, reterr);
 
 	return r < 0 || u->hyper ? r : u->vcpus->open(&u->hyper, reterr);
+}
+
+static void no_event(void *ctx, const char *path) {}
+
+static int need_store(struct cl_undo_linux *u, struct cl_error *reterr)
+{
+	return u->store.fd >= 0 ? 0 : cl_store_open(&u->store, no_event, NULL, reterr);
 }
 
 static int world_read(void *ctx, const struct cl_change *change, struct cl_setting *ret,
@@ -55,6 +66,11 @@ static int world_read(void *ctx, const struct cl_change *change, struct cl_setti
 
 		return r < 0 ? r : u->vcpus->read(u->hyper, change, ret, reterr);
 	}
+	if (change->kind == CL_CHANGE_RATE) {
+		int r = need_store(u, reterr);
+
+		return r < 0 ? r : cl_xen_rate_read(&u->store, change, ret, reterr);
+	}
 	return cl_linux_read(&u->cgroup, change, ret, reterr);
 }
 
@@ -66,6 +82,11 @@ static int world_apply(void *ctx, const struct cl_change *change, struct cl_erro
 		int r = need_hypervisor(u, reterr);
 
 		return r < 0 ? r : u->vcpus->apply(u->hyper, change, reterr);
+	}
+	if (change->kind == CL_CHANGE_RATE) {
+		int r = need_store(u, reterr);
+
+		return r < 0 ? r : cl_xen_rate_apply(&u->store, change, reterr);
 	}
 	return cl_linux_apply(&u->cgroup, change, reterr);
 }

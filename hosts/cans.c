@@ -2,6 +2,9 @@
 /* What this process may do on this machine. */
 #include "cans.h"
 
+#include "limit.h"
+#include "packets.h"
+
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -46,10 +49,15 @@ void cl_cans_ask(struct cl_cans *cans, const struct cl_cgroup *cgroup)
 	cl_cans_set(cans, CL_CAN_FENCE, false,
 		    "guests' vCPUs are tasks of this kernel, and a fence would keep them out as "
 		    "well");
-	static const enum cl_can limits[] = { CL_CAN_QUOTA, CL_CAN_IO_LIMIT, CL_CAN_PACKET_RATE };
+	char why[160];
+	const char *not_here;
+	bool can = cl_limit_can(cgroup, CL_CHANGE_QUOTA, &not_here);
 
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-		cl_cans_set(cans, limits[i], false, "not on this kind of host");
+	cl_cans_set(cans, CL_CAN_QUOTA, can, not_here);
+	can = cl_limit_can(cgroup, CL_CHANGE_IO, &not_here);
+	cl_cans_set(cans, CL_CAN_IO_LIMIT, can, not_here);
+	can = cl_packets_can(why, sizeof(why));
+	cl_cans_set(cans, CL_CAN_PACKET_RATE, can, why);
 	/* PIN, NAPI_THREAD, PARTITION, RATE: for hosts to which they apply. */
 }
 

@@ -100,7 +100,7 @@ static bool unescape(const char *text, size_t len, char *buf, size_t size)
 }
 
 /* "36 35 98:0 /root /mount/point rw,noatime master:1 - type source superoptions" */
-bool cl_cgroup_parse_mount(const char *line, struct cl_cgroup *ret_cgroup)
+static bool parse_mount(const char *line, const char *controller, struct cl_cgroup *ret_cgroup)
 {
 	const char *part[5], *type, *options, *at = line;
 	size_t len[5], type_len, len_source, options_len, n;
@@ -125,7 +125,7 @@ bool cl_cgroup_parse_mount(const char *line, struct cl_cgroup *ret_cgroup)
 	if (type_len == 7 && memcmp(type, "cgroup2", 7) == 0)
 		found.version = 2;
 	else if (type_len == 6 && memcmp(type, "cgroup", 6) == 0 && options &&
-		 cl_cgroup_has_word(options, options_len, ",", "cpuset"))
+		 cl_cgroup_has_word(options, options_len, ",", controller))
 		found.version = 1;
 	else
 		return false;
@@ -137,6 +137,11 @@ bool cl_cgroup_parse_mount(const char *line, struct cl_cgroup *ret_cgroup)
 		return false;
 	*ret_cgroup = found;
 	return true;
+}
+
+bool cl_cgroup_parse_mount(const char *line, struct cl_cgroup *ret_cgroup)
+{
+	return parse_mount(line, "cpuset", ret_cgroup);
 }
 
 static bool v2_has_cpuset(const struct cl_cgroup *v2)
@@ -161,12 +166,14 @@ static void say_why_not(struct cl_cgroup *cgroup)
 
 void cl_cgroup_find(struct cl_cgroup *ret_cgroup)
 {
-	struct cl_cgroup one, v1 = { 0 }, v2 = { 0 };
+	struct cl_cgroup one, v1 = { 0 }, v2 = { 0 }, cpu = { 0 };
 	cl_autofclose FILE *f = fopen("/proc/self/mountinfo", "re");
 	cl_autofree char *line = NULL;
 	size_t size = 0;
 
 	while (f && getline(&line, &size, f) > 0) {
+		if (cpu.version == 0 && parse_mount(line, "cpu", &one) && one.version == 1)
+			cpu = one;
 		if (!cl_cgroup_parse_mount(line, &one))
 			continue;
 		if (one.version == 1 && v1.version == 0)
@@ -177,6 +184,7 @@ void cl_cgroup_find(struct cl_cgroup *ret_cgroup)
 	*ret_cgroup = (struct cl_cgroup){ 0 };
 	if (v1.version) {
 		*ret_cgroup = v1;
+		snprintf(ret_cgroup->cpu_mount, sizeof(ret_cgroup->cpu_mount), "%s", cpu.mount);
 		say_why_not(ret_cgroup);
 	} else if (v2.version && v2_has_cpuset(&v2)) {
 		*ret_cgroup = v2;
@@ -200,7 +208,8 @@ bool cl_cgroup_moves_threads(const struct cl_cgroup *cgroup)
 	return cgroup->version == 1 && cgroup->why_not[0] == '\0';
 }
 
-bool cl_cgroup_parse(const struct cl_cgroup *cgroup, const char *text, char ret_path[CL_PATH_MAX])
+/* controller: of v1; NULL: v2's. */
+static bool parse_path(const char *controller, const char *text, char ret_path[CL_PATH_MAX])
 {
 	while (*text) {
 		const char *id_end, *names, *path;
@@ -215,8 +224,8 @@ bool cl_cgroup_parse(const struct cl_cgroup *cgroup, const char *text, char ret_
 			return false;
 		path = names + names_len + 1;
 		path_len = (size_t)(text + line_len - path);
-		if (cgroup->version == 1 ? cl_cgroup_has_word(names, names_len, ",", "cpuset")
-					 : id == 0 && names_len == 0) {
+		if (controller ? cl_cgroup_has_word(names, names_len, ",", controller)
+			       : id == 0 && names_len == 0) {
 			char found[CL_PATH_MAX];
 
 			if (path_len >= CL_PATH_MAX)
@@ -233,6 +242,22 @@ bool cl_cgroup_parse(const struct cl_cgroup *cgroup, const char *text, char ret_
 		text += line_len + (text[line_len] == '\n');
 	}
 	return false;
+}
+
+bool cl_cgroup_parse(const struct cl_cgroup *cgroup, const char *text, char ret_path[CL_PATH_MAX])
+{
+	return parse_path(cgroup->version == 1 ? "cpuset" : NULL, text, ret_path);
+}
+
+int cl_cgroup_of_controller(int32_t tid, const char *controller, char ret_path[CL_PATH_MAX])
+{
+	char name[64], text[16384];
+
+	snprintf(name, sizeof(name), "/proc/%d/cgroup", tid);
+	return cl_read_file(AT_FDCWD, name, text, sizeof(text)) >= 0 &&
+			       parse_path(controller, text, ret_path)
+		       ? 0
+		       : -ENOENT;
 }
 
 int cl_cgroup_of(const struct cl_cgroup *cgroup, int32_t tid, char ret_path[CL_PATH_MAX],

@@ -13,9 +13,10 @@
 #include <closer/base.h>
 
 struct cl_cgroup {
-	int version;             /* 1, 2; 0: no cpuset controller anywhere */
-	char mount[CL_PATH_MAX]; /* "/sys/fs/cgroup/cpuset", "/sys/fs/cgroup" */
-	char why_not[128];       /* why no container can be made, "" if it can */
+	int version;                 /* 1, 2; 0: no cpuset controller anywhere */
+	char mount[CL_PATH_MAX];     /* "/sys/fs/cgroup/cpuset", "/sys/fs/cgroup" */
+	char cpu_mount[CL_PATH_MAX]; /* v1: where the cpu controller is, "": nowhere; v2: "" */
+	char why_not[128];           /* why no container can be made, "" if it can */
 };
 
 /* Finds it in /proc/self/mountinfo. Never fails: version 0 and why_not say what is missing. */
@@ -80,6 +81,20 @@ bool cl_cgroup_passed(const struct cl_cgroup *cgroup, const char *path);
  * uses it by now: then it stays. */
 int cl_cgroup_pass_no_more(const struct cl_cgroup *cgroup, const char *path,
 			   struct cl_error *reterr);
+/* Is there such a controller ("cpu", "io") at all, where containers are made or, on v1, elsewhere?
+ */
+bool cl_cgroup_has_controller(const struct cl_cgroup *cgroup, const char *controller);
+/*
+ * v2: the same for any controller. pass: each group above passes it down, from the root on. less:
+ * the one above no more, unless another group below that uses it by now.
+ */
+int cl_cgroup_pass(const struct cl_cgroup *cgroup, const char *path, const char *controller,
+		   struct cl_error *reterr);
+bool cl_cgroup_passed_any(const struct cl_cgroup *cgroup, const char *path, const char *controller);
+int cl_cgroup_pass_less(const struct cl_cgroup *cgroup, const char *path, const char *controller,
+			struct cl_error *reterr);
+/* v1: the path of a thread's group in the hierarchy of a controller. 0 or -ENOENT. */
+int cl_cgroup_of_controller(int32_t tid, const char *controller, char ret_path[CL_PATH_MAX]);
 /* -EBUSY: something is still in it. -ENOENT is success: it is gone. */
 int cl_cgroup_remove(const struct cl_cgroup *cgroup, const char *path, struct cl_error *reterr);
 /*

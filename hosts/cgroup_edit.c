@@ -15,8 +15,8 @@
 #define DEPTH_MAX   4          /* closer/<uuid>/node<N>, and one to spare */
 #define THREADS_MAX (4u << 20) /* in one group: pid_max cannot be more */
 
-static int write_group(const struct cl_cgroup *cgroup, const char *path, const char *name,
-		       const char *text)
+int cl_cgroup_write_file(const struct cl_cgroup *cgroup, const char *path, const char *name,
+			 const char *text)
 {
 	cl_autoclose int fd = cl_cgroup_open_file(cgroup, path, name, O_WRONLY);
 	size_t len = strlen(text);
@@ -28,8 +28,8 @@ static int write_group(const struct cl_cgroup *cgroup, const char *path, const c
 	return n < 0 ? -errno : (size_t)n == (len ? len : 1) ? 0 : -EIO;
 }
 
-static ssize_t read_group(const struct cl_cgroup *cgroup, const char *path, const char *name,
-			  char *buf, size_t size)
+ssize_t cl_cgroup_read_file(const struct cl_cgroup *cgroup, const char *path, const char *name,
+			    char *buf, size_t size)
 {
 	cl_autoclose int fd = cl_cgroup_open_file(cgroup, path, name, O_RDONLY);
 
@@ -61,7 +61,7 @@ int cl_cgroup_set_cpus(const struct cl_cgroup *cgroup, const char *path,
 	if (r < 0)
 		return r;
 	cl_cpuset_format(cpus, list, sizeof(list));
-	r = write_group(cgroup, path, "cpuset.cpus", list);
+	r = cl_cgroup_write_file(cgroup, path, "cpuset.cpus", list);
 	if (r == -ENOENT)
 		return cl_fail(
 			reterr, ENOENT,
@@ -87,7 +87,7 @@ int cl_cgroup_partition(const struct cl_cgroup *cgroup, const char *path, char *
 
 	if (r < 0)
 		return r;
-	ssize_t len = read_group(cgroup, path, PARTITION, buf, size);
+	ssize_t len = cl_cgroup_read_file(cgroup, path, PARTITION, buf, size);
 
 	if (len < 0)
 		return cl_fail(reterr, (int)-len, "reading " PARTITION " of cgroup %.300s: %s",
@@ -112,7 +112,7 @@ int cl_cgroup_set_partition(const struct cl_cgroup *cgroup, const char *path, bo
 
 	if (r < 0)
 		return r;
-	r = write_group(cgroup, path, PARTITION, wanted);
+	r = cl_cgroup_write_file(cgroup, path, PARTITION, wanted);
 	if (r < 0)
 		return cl_fail(reterr, -r, "writing %s into " PARTITION " of cgroup %.300s: %s",
 			       wanted, path, strerror(-r));
@@ -120,7 +120,7 @@ int cl_cgroup_set_partition(const struct cl_cgroup *cgroup, const char *path, bo
 	if (r < 0 || strcmp(now, wanted) == 0)
 		return r;
 	if (root)
-		(void)write_group(cgroup, path, PARTITION, "member");
+		(void)cl_cgroup_write_file(cgroup, path, PARTITION, "member");
 	return cl_fail(reterr, EIO,
 		       "cgroup %.200s cannot be a partition of its own: the kernel says '%.200s'; "
 		       "other cgroups may have its CPUs for themselves (cpuset.cpus)",
@@ -132,14 +132,14 @@ int cl_cgroup_set_partition(const struct cl_cgroup *cgroup, const char *path, bo
 static int give_mems(const struct cl_cgroup *cgroup, const char *path, struct cl_error *reterr)
 {
 	char mems[CL_CGROUP_LIST_MAX], parent[CL_PATH_MAX];
-	ssize_t len = read_group(cgroup, path, "cpuset.mems", mems, sizeof(mems));
+	ssize_t len = cl_cgroup_read_file(cgroup, path, "cpuset.mems", mems, sizeof(mems));
 
 	if (len > 1)
 		return 0;
 	snprintf(parent, sizeof(parent), "%s", path);
 	if (!cl_cgroup_to_parent(parent))
 		return 0;
-	len = read_group(cgroup, parent, "cpuset.mems", mems, sizeof(mems));
+	len = cl_cgroup_read_file(cgroup, parent, "cpuset.mems", mems, sizeof(mems));
 	if (len < 0)
 		return cl_fail(reterr, (int)-len, "reading cpuset.mems of cgroup %.300s: %s",
 			       parent, strerror((int)-len));
@@ -148,29 +148,33 @@ static int give_mems(const struct cl_cgroup *cgroup, const char *path, struct cl
 			reterr, ENOSPC,
 			"cgroup %.300s has no memory nodes (cpuset.mems is empty): set them first",
 			parent);
-	int r = write_group(cgroup, path, "cpuset.mems", mems);
+	int r = cl_cgroup_write_file(cgroup, path, "cpuset.mems", mems);
 	return r < 0 ? cl_fail(reterr, -r, "setting cpuset.mems of cgroup %.300s: %s", path,
 			       strerror(-r))
 		     : 0;
 }
 
 /* v2: a group has the controller if each group above it passes it down. */
-static int pass_down(const struct cl_cgroup *cgroup, const char *path, struct cl_error *reterr)
+int cl_cgroup_pass(const struct cl_cgroup *cgroup, const char *path, const char *controller,
+		   struct cl_error *reterr)
 {
-	char at[CL_PATH_MAX], text[4096];
+	char at[CL_PATH_MAX], text[4096], order[64];
 
+	snprintf(order, sizeof(order), "+%s", controller);
 	for (const char *slash = path; slash; slash = strchr(slash + 1, '/')) {
 		size_t len = slash == path ? 1 : (size_t)(slash - path);
 
 		snprintf(at, sizeof(at), "%.*s", (int)len, path);
-		ssize_t n = read_group(cgroup, at, "cgroup.subtree_control", text, sizeof(text));
-		if (n >= 0 && cl_cgroup_has_word(text, (size_t)n, " \n", "cpuset"))
+		ssize_t n = cl_cgroup_read_file(cgroup, at, "cgroup.subtree_control", text,
+						sizeof(text));
+		if (n >= 0 && cl_cgroup_has_word(text, (size_t)n, " \n", controller))
 			continue;
 		int r = n < 0 ? (int)n
-			      : write_group(cgroup, at, "cgroup.subtree_control", "+cpuset");
+			      : cl_cgroup_write_file(cgroup, at, "cgroup.subtree_control", order);
 		if (r < 0)
 			return cl_fail(reterr, -r,
-				       "enabling the cpuset controller below cgroup %.300s: %s", at,
+				       "enabling the %s controller below cgroup %.300s: %s",
+				       controller, at,
 				       r == -EBUSY    ? "processes are in it; only groups "
 							"without may pass controllers down"
 				       : r == -EINVAL ? "this hierarchy does not have it"
@@ -179,40 +183,73 @@ static int pass_down(const struct cl_cgroup *cgroup, const char *path, struct cl
 	return 0;
 }
 
-static bool passes(const struct cl_cgroup *cgroup, const char *path)
+static bool passes(const struct cl_cgroup *cgroup, const char *path, const char *controller)
 {
 	char text[4096];
-	ssize_t n = read_group(cgroup, path, "cgroup.subtree_control", text, sizeof(text));
+	ssize_t n = cl_cgroup_read_file(cgroup, path, "cgroup.subtree_control", text, sizeof(text));
 
-	return n < 0 || cl_cgroup_has_word(text, (size_t)n, " \n", "cpuset");
+	return n < 0 || cl_cgroup_has_word(text, (size_t)n, " \n", controller);
 }
 
-bool cl_cgroup_passed(const struct cl_cgroup *cgroup, const char *path)
+bool cl_cgroup_has_controller(const struct cl_cgroup *cgroup, const char *controller)
+{
+	char text[4096];
+	ssize_t n;
+
+	if (cgroup->version != 2)
+		return strcmp(controller, "cpu") == 0 && cgroup->cpu_mount[0];
+	n = cl_cgroup_read_file(cgroup, "/", "cgroup.controllers", text, sizeof(text));
+	return n >= 0 && cl_cgroup_has_word(text, (size_t)n, " \n", controller);
+}
+
+bool cl_cgroup_passed_any(const struct cl_cgroup *cgroup, const char *path, const char *controller)
 {
 	char parent[CL_PATH_MAX];
 
 	if (cgroup->version != 2 || cl_cgroup_path_check(path, NULL) < 0)
 		return true;
 	snprintf(parent, sizeof(parent), "%s", path);
-	return !cl_cgroup_to_parent(parent) || passes(cgroup, parent);
+	return !cl_cgroup_to_parent(parent) || passes(cgroup, parent, controller);
 }
 
-/* Has somebody set CPUs of this group, or does it pass the controller on? */
-static bool uses_cpuset(const struct cl_cgroup *cgroup, const char *path)
+bool cl_cgroup_passed(const struct cl_cgroup *cgroup, const char *path)
+{
+	return cl_cgroup_passed_any(cgroup, path, "cpuset");
+}
+
+/* Is a file of the group otherwise than the kernel has it at first? A missing one is not. */
+static bool is_set(const struct cl_cgroup *cgroup, const char *path, const char *name,
+		   const char *first)
 {
 	char text[CL_CGROUP_LIST_MAX];
+	ssize_t len = cl_cgroup_read_file(cgroup, path, name, text, sizeof(text));
 
-	if (read_group(cgroup, path, "cpuset.cpus", text, sizeof(text)) > 1 ||
-	    read_group(cgroup, path, "cpuset.mems", text, sizeof(text)) > 1)
-		return true;
-	if (read_group(cgroup, path, PARTITION, text, sizeof(text)) > 0 &&
-	    strcmp(text, "member\n") != 0)
-		return true;
-	return passes(cgroup, path);
+	return len > 0 && strcmp(text, first) != 0;
+}
+
+/* Has somebody set anything of this controller in this group, or does it pass it on? */
+static bool uses(const struct cl_cgroup *cgroup, const char *path, const char *controller)
+{
+	static const struct {
+		const char *controller, *file, *first;
+	} files[] = {
+		{ "cpuset", "cpuset.cpus", "\n" },      { "cpuset", "cpuset.mems", "\n" },
+		{ "cpuset", PARTITION, "member\n" },    { "cpu", "cpu.max", "max 100000\n" },
+		{ "cpu", "cpu.weight", "100\n" },       { "cpu", "cpu.idle", "0\n" },
+		{ "cpu", "cpu.max.burst", "0\n" },      { "io", "io.max", "" },
+		{ "io", "io.weight", "default 100\n" }, { "io", "io.latency", "" },
+	};
+
+	for (size_t i = 0; i < CL_COUNT(files); i++)
+		if (strcmp(files[i].controller, controller) == 0 &&
+		    is_set(cgroup, path, files[i].file, files[i].first))
+			return true;
+	return passes(cgroup, path, controller);
 }
 
 /* Is a group below this one in need of it? One that cannot be looked at may be. */
-static int is_used_below(const struct cl_cgroup *cgroup, const char *path, bool *ret_used)
+static int is_used_below(const struct cl_cgroup *cgroup, const char *path, const char *controller,
+			 bool *ret_used)
 {
 	char child[CL_PATH_MAX], full[CL_CGROUP_FILE_MAX];
 
@@ -227,33 +264,40 @@ static int is_used_below(const struct cl_cgroup *cgroup, const char *path, bool 
 			continue;
 		int len = snprintf(child, sizeof(child), "%s/%s", path[1] ? path : "", d->d_name);
 
-		*ret_used = len < 0 || len >= (int)sizeof(child) || uses_cpuset(cgroup, child);
+		*ret_used = len < 0 || len >= (int)sizeof(child) || uses(cgroup, child, controller);
 	}
 	closedir(dir);
 	return 0;
 }
 
-int cl_cgroup_pass_no_more(const struct cl_cgroup *cgroup, const char *path,
-			   struct cl_error *reterr)
+int cl_cgroup_pass_less(const struct cl_cgroup *cgroup, const char *path, const char *controller,
+			struct cl_error *reterr)
 {
-	char parent[CL_PATH_MAX];
+	char parent[CL_PATH_MAX], order[64];
 	bool used = true;
 	int r = cl_cgroup_path_check(path, reterr);
 
 	if (r < 0)
 		return r;
 	snprintf(parent, sizeof(parent), "%s", path);
+	snprintf(order, sizeof(order), "-%s", controller);
 	if (cgroup->version != 2 || !cl_cgroup_to_parent(parent))
 		return 0;
-	r = is_used_below(cgroup, parent, &used);
+	r = is_used_below(cgroup, parent, controller, &used);
 	if (r == 0 && !used)
-		r = write_group(cgroup, parent, "cgroup.subtree_control", "-cpuset");
+		r = cl_cgroup_write_file(cgroup, parent, "cgroup.subtree_control", order);
 	/* Busy: somebody was quicker. */
 	return r == 0 || r == -EBUSY
 		       ? 0
 		       : cl_fail(reterr, -r,
-				 "taking the cpuset controller back from below cgroup %.300s: %s",
-				 parent, strerror(-r));
+				 "taking the %s controller back from below cgroup %.300s: %s",
+				 controller, parent, strerror(-r));
+}
+
+int cl_cgroup_pass_no_more(const struct cl_cgroup *cgroup, const char *path,
+			   struct cl_error *reterr)
+{
+	return cl_cgroup_pass_less(cgroup, path, "cpuset", reterr);
 }
 
 int cl_cgroup_create(const struct cl_cgroup *cgroup, const char *path, const struct cl_cpuset *cpus,
@@ -266,7 +310,7 @@ int cl_cgroup_create(const struct cl_cgroup *cgroup, const char *path, const str
 		return r;
 	if (path[1] == '\0')
 		return cl_fail(reterr, EEXIST, "the root cgroup is there already");
-	if (cgroup->version == 2 && (r = pass_down(cgroup, path, reterr)) < 0)
+	if (cgroup->version == 2 && (r = cl_cgroup_pass(cgroup, path, "cpuset", reterr)) < 0)
 		return r;
 	snprintf(full, sizeof(full), "%s%s", cgroup->mount, path);
 	bool made = mkdir(full, 0755) == 0;
@@ -321,7 +365,7 @@ static int v2_file(const struct cl_cgroup *cgroup, const char *path, int32_t tid
 		   const char **ret_name, struct cl_error *reterr)
 {
 	char type[64], name[64], stat_text[1024];
-	ssize_t len = read_group(cgroup, path, "cgroup.type", type, sizeof(type));
+	ssize_t len = cl_cgroup_read_file(cgroup, path, "cgroup.type", type, sizeof(type));
 	char now[CL_PATH_MAX];
 	uint64_t threads = 0;
 
@@ -363,7 +407,7 @@ int cl_cgroup_move(const struct cl_cgroup *cgroup, const char *path, int32_t tid
 	if (r < 0)
 		return r;
 	snprintf(text, sizeof(text), "%d", tid);
-	r = write_group(cgroup, path, name, text);
+	r = cl_cgroup_write_file(cgroup, path, name, text);
 	if (r == -ESRCH)
 		return cl_fail(reterr, ESRCH, "thread %d is gone", tid);
 	if (r < 0)

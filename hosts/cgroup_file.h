@@ -18,6 +18,11 @@ bool cl_cgroup_has_word(const char *text, size_t len, const char *sep, const cha
  * Descriptor or -errno. */
 int cl_cgroup_open_file(const struct cl_cgroup *cgroup, const char *path, const char *name,
 			int flags);
+/* A group's file as a whole: bytes read, or -errno; 0 or -errno. An empty text is one newline. */
+ssize_t cl_cgroup_read_file(const struct cl_cgroup *cgroup, const char *path, const char *name,
+			    char *buf, size_t size);
+int cl_cgroup_write_file(const struct cl_cgroup *cgroup, const char *path, const char *name,
+			 const char *text);
 bool cl_cgroup_there(const struct cl_cgroup *cgroup, const char *path);
 /* Cuts the last component; false at the root. */
 bool cl_cgroup_to_parent(char path[CL_PATH_MAX]);

@@ -17,7 +17,9 @@
 #include "linux.h"
 
 #include "lib.h"
+#include "limit.h"
 #include "nic.h"
+#include "packets.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -456,6 +458,8 @@ static int group_apply(const struct cl_cgroup *cgroup, const struct cl_change *c
 	}
 	if (!to->present) {
 		r = cl_cgroup_remove(cgroup, change->path, reterr);
+		if (r == 0)
+			cl_limit_forget(cgroup, change->path);
 		return r == 0 && to->number ? cl_cgroup_pass_no_more(cgroup, change->path, reterr)
 					    : r;
 	}
@@ -512,6 +516,10 @@ int cl_linux_read(const struct cl_cgroup *cgroup, const struct cl_change *change
 		r = cl_linux_fence_read(cgroup, change, &is, reterr);
 	} else if (change->kind == CL_CHANGE_NIC) {
 		r = cl_nic_read(change, &is, reterr);
+	} else if (change->kind == CL_CHANGE_PACKETS) {
+		r = cl_packets_read(change, &is, reterr);
+	} else if (change->kind == CL_CHANGE_QUOTA || change->kind == CL_CHANGE_IO) {
+		r = cl_limit_read(cgroup, change, &is, reterr);
 	} else if (change->kind != CL_CHANGE_GROUP) {
 		r = fail_kind(change, reterr);
 	} else {
@@ -538,14 +546,16 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 		return nic_apply(change, reterr);
 	case CL_CHANGE_FENCE:
 		return cl_linux_fence_apply(cgroup, change, reterr);
+	case CL_CHANGE_QUOTA:
+	case CL_CHANGE_IO:
+		return cl_limit_apply(cgroup, change, reterr);
+	case CL_CHANGE_PACKETS:
+		return cl_packets_apply(change, reterr);
 	case CL_CHANGE_VCPU:
 	case CL_CHANGE_CAP:
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
 	case CL_CHANGE_RATE:
-	case CL_CHANGE_QUOTA:
-	case CL_CHANGE_IO:
-	case CL_CHANGE_PACKETS:
 		break;
 	}
 	return fail_kind(change, reterr);

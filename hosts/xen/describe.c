@@ -176,6 +176,20 @@ static void name_device(struct reading *reading, struct cl_xen_device *device)
 		 strncmp(text, "/dev/", 5) == 0 ? text + 5 : text);
 }
 
+/* What blkback reads from and writes to: below dom0's path, where only the toolstack writes. */
+static void read_device(struct reading *reading, struct cl_xen_device *device)
+{
+	char text[32];
+
+	device->device = CL_UNKNOWN;
+	if (device->kind != CL_XEN_VBD ||
+	    read_text(reading, text, sizeof(text),
+		      "/local/domain/0/backend/vbd/%u/%u/physical-device",
+		      reading->guest->domain.domid, device->handle) <= 0 ||
+	    !cl_xen_parse_device(text, &device->device))
+		device->device = CL_UNKNOWN;
+}
+
 static void read_devices(struct reading *reading, enum cl_xen_device_kind kind,
 			 struct cl_xen_device *devices, uint32_t *count)
 {
@@ -204,6 +218,7 @@ static void read_devices(struct reading *reading, enum cl_xen_device_kind kind,
 		if (kind != CL_XEN_QDISK)
 			read_ports(reading, device);
 		open_counters(reading, device);
+		read_device(reading, device);
 		++*count;
 	}
 }

@@ -178,6 +178,7 @@ static void add_devices(const struct cl_xen_guest *guest, struct cl_snapshot *sn
 		if (nic) {
 			nic->guest = guest->ix;
 			nic->name = cl_snapshot_text(snap, from->name);
+			nic->handle = from->handle;
 			nic->threaded = cl_nic_threaded(from->threaded);
 			nic->rx_packets = read_counter(from->counters[0]);
 			nic->rx_bytes = read_counter(from->counters[1]);
@@ -187,6 +188,7 @@ static void add_devices(const struct cl_xen_guest *guest, struct cl_snapshot *sn
 		if (disk) {
 			disk->guest = guest->ix;
 			disk->name = cl_snapshot_text(snap, from->name);
+			disk->device = from->device;
 			disk->rd_ops = read_counter(from->counters[0]);
 			disk->rd_bytes = sectors(read_counter(from->counters[1]));
 			disk->wr_ops = read_counter(from->counters[2]);

@@ -37,7 +37,7 @@ static void settle_ids(struct cl_xen *xen)
 			taken = cl_uuid_compare(&xen->guests[k].id, &guest->domain.id) == 0;
 		guest->id = guest->domain.id;
 		if (taken)
-			cl_xen_own_id(&guest->domain, &guest->id);
+			cl_xen_own_id(&guest->domain.id, guest->domain.domid, &guest->id);
 	}
 }
 

@@ -37,6 +37,7 @@ struct cl_xen_device {
 	enum cl_xen_device_kind kind;
 	uint32_t handle;
 	char name[CL_NAME_MAX]; /* as in its threads' names: "vif1.0", "1.xvda" */
+	uint64_t device;        /* behind a disk: major << 32 | minor, or CL_UNKNOWN */
 	int counters[4];        /* descriptors; nic: rx packets, bytes, tx; disk: rd, wr, sectors */
 	int threaded;           /* descriptor; -1 if it is no nic's */
 	uint32_t port_count;

@@ -248,3 +248,42 @@ uint64_t cl_xen_home(uint64_t affinity, const uint64_t *vcpu_nodes, uint32_t vcp
 			held |= vcpu_nodes[v] & all;
 	return held == all ? all : 0;
 }
+
+void cl_xen_own_id(const struct cl_uuid *id, uint32_t domid, struct cl_uuid *ret_id)
+{
+	*ret_id = *id;
+	ret_id->b[0] ^= 0xff;
+	ret_id->b[1] ^= (uint8_t)(domid >> 8);
+	ret_id->b[2] ^= (uint8_t)domid;
+}
+
+/* Up to eight digits; the text goes on behind them. */
+static bool parse_hex(const char **text, uint32_t *ret)
+{
+	const char *p = *text;
+
+	for (*ret = 0; p < *text + 8; p++) {
+		char c = *p;
+
+		if (c >= '0' && c <= '9')
+			*ret = *ret << 4 | (uint32_t)(c - '0');
+		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+			*ret = *ret << 4 | (uint32_t)((c | 0x20) - 'a' + 10);
+		else
+			break;
+	}
+	bool any = p > *text;
+
+	*text = p;
+	return any;
+}
+
+bool cl_xen_parse_device(const char *text, uint64_t *ret_device)
+{
+	uint32_t high, low;
+
+	if (!parse_hex(&text, &high) || *text++ != ':' || !parse_hex(&text, &low) || *text)
+		return false;
+	*ret_device = (uint64_t)high << 32 | low;
+	return true;
+}

@@ -88,4 +88,10 @@ bool cl_xen_parse_config(const char *text, char *ret_name, size_t size);
  */
 bool cl_xen_parse_log(const char *path, char *ret_name, size_t size);
 
+/* For a domain without a uuid, or with another's: one that holds as long as its number does. */
+void cl_xen_own_id(const struct cl_uuid *id, uint32_t domid, struct cl_uuid *ret_id);
+/* "fd:3", hexadecimal, as the toolstack writes a back end's physical-device: major << 32 | minor.
+ */
+bool cl_xen_parse_device(const char *text, uint64_t *ret_device);
+
 #endif

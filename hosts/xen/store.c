@@ -11,7 +11,15 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { TYPE_DIRECTORY = 1, TYPE_READ = 2, TYPE_WATCH = 4, TYPE_EVENT = 15, TYPE_ERROR = 16 };
+enum {
+	TYPE_DIRECTORY = 1,
+	TYPE_READ = 2,
+	TYPE_WATCH = 4,
+	TYPE_WRITE = 11,
+	TYPE_RM = 13,
+	TYPE_EVENT = 15,
+	TYPE_ERROR = 16
+};
 
 static const char *const sockets[] = { "/run/xenstored/socket", "/var/run/xenstored/socket" };
 
@@ -216,7 +224,8 @@ static int ask(struct cl_store *store, uint32_t type, const char *path, const ch
 	       uint64_t deadline_ns, char *buf, size_t size, struct cl_error *reterr)
 {
 	char out[CL_STORE_HEAD + CL_PATH_MAX + 64];
-	size_t len = strlen(path) + 1, extra = more ? strlen(more) + 1 : 0, used;
+	/* All texts end in a NUL, but for a value. */
+	size_t len = strlen(path) + 1, extra = more ? strlen(more) + (type != TYPE_WRITE) : 0, used;
 	struct cl_store_frame frame;
 	int r;
 
@@ -296,6 +305,24 @@ int cl_store_list(struct cl_store *store, const char *path, uint64_t deadline_ns
 		return cl_fail(reterr, EBADMSG, "xenstore's list of %.200s is not terminated",
 			       path);
 	return r;
+}
+
+int cl_store_write(struct cl_store *store, const char *path, const char *value,
+		   uint64_t deadline_ns, struct cl_error *reterr)
+{
+	char ok[16];
+	int r = ask(store, TYPE_WRITE, path, value, deadline_ns, ok, sizeof(ok), reterr);
+
+	return r < 0 ? r : 0;
+}
+
+int cl_store_remove(struct cl_store *store, const char *path, uint64_t deadline_ns,
+		    struct cl_error *reterr)
+{
+	char ok[16];
+	int r = ask(store, TYPE_RM, path, NULL, deadline_ns, ok, sizeof(ok), reterr);
+
+	return r < 0 && r != -ENOENT ? r : 0;
 }
 
 int cl_store_watch(struct cl_store *store, const char *path, uint64_t deadline_ns,

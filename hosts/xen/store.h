@@ -63,6 +63,12 @@ int cl_store_number(struct cl_store *store, const char *path, uint64_t deadline_
 /* The names in a directory, each with its NUL: the length of all. */
 int cl_store_list(struct cl_store *store, const char *path, uint64_t deadline_ns, char *buf,
 		  size_t size, struct cl_error *reterr);
+/* A value without its NUL. */
+int cl_store_write(struct cl_store *store, const char *path, const char *value,
+		   uint64_t deadline_ns, struct cl_error *reterr);
+/* A node, and what is below it. -ENOENT is success: there is none. */
+int cl_store_remove(struct cl_store *store, const char *path, uint64_t deadline_ns,
+		    struct cl_error *reterr);
 int cl_store_watch(struct cl_store *store, const char *path, uint64_t deadline_ns,
 		   struct cl_error *reterr);
 /* Takes what is there without waiting: events go to event(). -EPIPE: lost, and closed. */

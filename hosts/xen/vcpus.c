@@ -2,6 +2,7 @@
 /* Domains' vCPUs as objects of a change. */
 #include "xen/vcpus.h"
 #include "xen/entitle.h"
+#include "xen/parse.h"
 
 #include "lib.h"
 
@@ -9,14 +10,6 @@
 #include <string.h>
 
 #define SHOWN 128 /* of a list of CPUs, in messages */
-
-void cl_xen_own_id(const struct cl_hyper_domain *domain, struct cl_uuid *ret_id)
-{
-	*ret_id = domain->id;
-	ret_id->b[0] ^= 0xff;
-	ret_id->b[1] ^= (uint8_t)(domain->domid >> 8);
-	ret_id->b[2] ^= (uint8_t)domain->domid;
-}
 
 int cl_xen_find_domain(struct cl_hyper *hyper, const struct cl_change *change,
 		       struct cl_hyper_domain *ret_domain, struct cl_error *reterr)
@@ -29,7 +22,7 @@ int cl_xen_find_domain(struct cl_hyper *hyper, const struct cl_change *change,
 		return cl_fail(reterr, -r, "asking Xen for domain %u: %s", change->domid,
 			       strerror(-r));
 	if (r == 0) {
-		cl_xen_own_id(&domain, &own);
+		cl_xen_own_id(&domain.id, domain.domid, &own);
 		/* dom0 is named by its number; it may have a uuid for all that. */
 		if (!domain.dying &&
 		    (change->domid == 0 || cl_uuid_compare(&domain.id, &change->domain) == 0 ||

@@ -14,9 +14,6 @@
 
 #include "xen/hyper.h"
 
-/* For a domain without a uuid, or with another's: one that holds as long as its number does. */
-void cl_xen_own_id(const struct cl_hyper_domain *domain, struct cl_uuid *ret_id);
-
 /* Is the domain with this number still the one that the change means? -ESRCH: no. */
 int cl_xen_find_domain(struct cl_hyper *hyper, const struct cl_change *change,
 		       struct cl_hyper_domain *ret_domain, struct cl_error *reterr);

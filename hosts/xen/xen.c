@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The operations of the Xen host; see guests.h for what it keeps. */
 #include "xen/guests.h"
+#include "xen/rate.h"
 
 #include "lib.h"
 #include "nic.h"
@@ -94,6 +95,7 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 	cl_build_moves_alone(xen->build);
 	cl_build_fences(xen->build);
 	cl_build_shows_top(xen->build);
+	cl_build_may(xen->build, CL_CAN_RATE);
 	if (cl_nic_can())
 		cl_build_may(xen->build, CL_CAN_NAPI_THREAD);
 	else
@@ -135,6 +137,8 @@ static int xen_read(struct cl_host *host, const struct cl_change *change,
 {
 	struct cl_xen *xen = (struct cl_xen *)host;
 
+	if (change->kind == CL_CHANGE_RATE)
+		return cl_xen_rate_read(&xen->store, change, ret_setting, reterr);
 	if (change->kind == CL_CHANGE_VCPU || cl_change_entitles(change->kind))
 		return cl_xen_vcpu_read(xen->hyper, change, ret_setting, reterr);
 	return cl_linux_read(&xen->cgroup, change, ret_setting, reterr);
@@ -144,6 +148,8 @@ static int xen_apply(struct cl_host *host, const struct cl_change *change, struc
 {
 	struct cl_xen *xen = (struct cl_xen *)host;
 
+	if (change->kind == CL_CHANGE_RATE)
+		return cl_xen_rate_apply(&xen->store, change, reterr);
 	if (change->kind == CL_CHANGE_VCPU || cl_change_entitles(change->kind)) {
 		int r = cl_xen_vcpu_apply(xen->hyper, change, reterr);
 

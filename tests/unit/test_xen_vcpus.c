@@ -168,12 +168,12 @@ static void test_own_id(void **state)
 	struct cl_change c = change(7, 0, "0-3", "1");
 	struct cl_uuid another;
 
-	cl_xen_own_id(&h.domain, &c.domain);
+	cl_xen_own_id(&h.domain.id, h.domain.domid, &c.domain);
 	assert_int_not_equal(cl_uuid_compare(&c.domain, &h.domain.id), 0);
 	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), 0);
 	is_on(&h, "1");
 	h.domain.domid = c.domid = 8; /* of the same uuid, under another number: another */
-	cl_xen_own_id(&h.domain, &another);
+	cl_xen_own_id(&h.domain.id, h.domain.domid, &another);
 	assert_int_not_equal(cl_uuid_compare(&c.domain, &another), 0);
 	assert_int_equal(cl_xen_vcpu_apply(&h, &c, NULL), -ESRCH);
 }
