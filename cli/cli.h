@@ -184,9 +184,9 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 		      size_t size);
 char *cli_value_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 		     const struct cl_value *value, char *buf, size_t size);
-/* "place-thread 1234 (IO io0) of web: CPUs 0-1 in / -> CPU 1 in /closer/...", without the reason */
 /* A cap as a share of a CPU, a weight, a budget as a time. */
 char *cli_lever_text(enum cl_lever lever, uint64_t value, char *buf, size_t size);
+/* "place-thread 1234 (IO io0) of web: CPUs 0-1 in / -> CPU 1 in /closer/...", without the reason */
 char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 		      const struct cl_action *action, char *buf, size_t size);
 char *cli_change_text(const struct cl_change *change, char *buf, size_t size);

@@ -33,6 +33,7 @@ struct fake {
 	bool groups;
 	bool domain; /* a hypervisor is below, with two physical CPUs */
 	struct cl_cpuset pins[2];
+	uint64_t cap, ran_ns; /* of the guest, which uses it whole; 0: it has none */
 	uint32_t applied;
 	int *closed;
 };
@@ -95,6 +96,20 @@ static void add_pins(const struct fake *f, struct cl_snapshot *snap)
 	snap->can |= 1u << CL_CAN_PIN;
 }
 
+static void add_cap(struct fake *f, struct cl_snapshot *snap, struct cl_guest *guest)
+{
+	struct cl_vcpu *vcpu = cl_snapshot_add_vcpus(snap);
+
+	f->ran_ns += f->cap * 1000;
+	snap->can |= 1u << CL_CAN_CLOCK | 1u << CL_CAN_ENTITLEMENT;
+	guest->domid = 5;
+	guest->cap = f->cap;
+	vcpu->guest.v = 0;
+	vcpu->index = 0;
+	vcpu->thread = (struct cl_tid){ 0, 0 };
+	vcpu->cpu_ns = f->ran_ns;
+}
+
 static int fake_observe(struct cl_host *host, uint64_t deadline_ns, struct cl_snapshot *snap,
 			struct cl_error *reterr)
 {
@@ -127,6 +142,8 @@ static int fake_observe(struct cl_host *host, uint64_t deadline_ns, struct cl_sn
 	guest->process = (struct cl_tid){ TID, 7 };
 	guest->home = 1;
 	guest->read_ns = f->now_ns;
+	if (f->cap)
+		add_cap(f, snap, guest);
 	group_at(snap, "/", "0-1", false);
 	for (uint32_t i = 0; i < f->made_count; i++)
 		group_at(snap, f->made[i], "1", true);
@@ -155,6 +172,12 @@ static int fake_apply(struct cl_host *host, const struct cl_change *c, struct cl
 			return cl_fail(reterr, f->fail, "no pin today");
 		assert_true(cl_cpuset_equal(&f->pins[c->vcpu], &c->from.cpus));
 		f->pins[c->vcpu] = c->to.cpus;
+		return 0;
+	}
+	if (c->kind == CL_CHANGE_CAP) {
+		assert_true(c->domid == 5 && cl_uuid_compare(&c->domain, &uuid) == 0);
+		assert_int_equal(c->from.number, f->cap);
+		f->cap = (uint64_t)c->to.number;
 		return 0;
 	}
 	int32_t i = c->thread.tid - TID;
@@ -199,7 +222,7 @@ static const struct cl_host_ops fake_ops = {
 /* ---- a place to work in ---- */
 
 struct place {
-	char dir[64];
+	char dir[64], ledger[80]; /* ledger: guests are charged if there is one */
 	struct fake fake;
 	int closed;
 };
@@ -246,6 +269,10 @@ static struct cl_engine *open_engine(struct place *p)
 	struct cl_error err;
 
 	cl_params_default(&options.params);
+	if (p->ledger[0]) {
+		options.params.charge = CL_CHARGE_CLOSER;
+		options.ledger = p->ledger;
+	}
 	if (cl_engine_open_host(&options, &p->fake.host, "fake:", &e, &err) < 0)
 		fail_msg("%s", err.text);
 	return e;

@@ -175,6 +175,44 @@ static void test_restart_owns_pins(void **state)
 	cl_journal_done(&j);
 }
 
+/* Started again, closer knows by the journal what the operator's cap is, and by the ledger who owes
+ * what. */
+static void test_charged_again(void **state)
+{
+	struct place *p = *state;
+	struct cl_engine *e;
+	const struct cl_charge_books *c;
+	struct cl_ledger was;
+
+	snprintf(p->ledger, sizeof(p->ledger), "%s/ledger", p->dir);
+	p->fake.groups = false;
+	p->fake.cap = 900000;
+	e = open_engine(p);
+	for (int i = 0; i < 6; i++) {
+		observe(e);
+		apply(e);
+	}
+	c = &cl_engine_plan(e)->guest_books[0].charge;
+	was = c->ledger;
+	assert_int_equal(c->charged_ns, THREADS * 100 * CL_NS_PER_MS);
+	assert_true(p->fake.cap < 900000 && was.owed_ns > 0);
+	keep(e);
+	e = open_engine(p);
+	observe(e);
+	c = &cl_engine_plan(e)->guest_books[0].charge;
+	assert_int_equal(c->contract, 900000);
+	assert_memory_equal(&c->ledger, &was, sizeof(was));
+	apply(e);
+	observe(e);
+	assert_int_equal(cl_engine_plan(e)->guest_books[0].charge.ledger.charged_ns,
+			 was.charged_ns + THREADS * 100 * CL_NS_PER_MS);
+	p->fake.cap = 300000; /* the operator's, by now */
+	observe(e);
+	assert_int_equal(cl_engine_plan(e)->guest_books[0].charge.contract, 300000);
+	apply(e);
+	keep(e);
+}
+
 static void all_left_as(const struct cl_engine *e, enum cl_reason reason)
 {
 	for (uint32_t i = 0; i < THREADS; i++)
@@ -375,6 +413,7 @@ int main(void)
 		T(test_full_disk_applies_nothing),
 		T(test_restart_owns_what_was_set),
 		T(test_restart_owns_pins),
+		T(test_charged_again),
 		T(test_onlooker_knows_what_is_set),
 		T(test_foreign_then_adopted),
 		T(test_adopt_waits),
