@@ -190,6 +190,8 @@ char *cli_lever_text(enum cl_lever lever, uint64_t value, char *buf, size_t size
 char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan,
 		      const struct cl_action *action, char *buf, size_t size);
 char *cli_change_text(const struct cl_change *change, char *buf, size_t size);
+/* Which change an action makes that limits. */
+enum cl_change_kind cli_limited_by(enum cl_action_kind kind);
 /* Of a limit: "1250 kB/s", "5% of a CPU". */
 char *cli_limit_text(enum cl_change_kind kind, int64_t number, uint64_t period_ns, char *buf,
 		     size_t size);

@@ -251,7 +251,7 @@ char *cli_limit_text(enum cl_change_kind kind, int64_t number, uint64_t period_n
 	return buf;
 }
 
-static enum cl_change_kind limited_by(enum cl_action_kind kind)
+enum cl_change_kind cli_limited_by(enum cl_action_kind kind)
 {
 	return kind == CL_ACTION_NIC_RATE      ? CL_CHANGE_RATE
 	       : kind == CL_ACTION_GROUP_QUOTA ? CL_CHANGE_QUOTA
@@ -263,7 +263,7 @@ static char *limit_text(const struct cl_action *action, const struct cl_value *v
 			size_t size)
 {
 	if (value->tag == CL_VALUE_LIMIT)
-		return cli_limit_text(limited_by(action->kind), value->number, value->period_ns,
+		return cli_limit_text(cli_limited_by(action->kind), value->number, value->period_ns,
 				      buf, size);
 	snprintf(buf, size, "no limit");
 	return buf;
@@ -523,9 +523,13 @@ static void print_action(const struct cli_call *call, const struct cl_snapshot *
 
 	printf("%s\n    %s\n", cli_action_text(snap, plan, action, line, sizeof(line)),
 	       cl_why_text(&action->why, why, sizeof(why)));
+	const char *not_here = why_not(snap, action->kind);
+
+	if (!*not_here && cl_throttle_period_ns(action->kind) != 0)
+		not_here = "it has no container of closer's, or somebody else has set it";
 	if (!action->possible)
 		printf("    %snot possible%s: %s\n", cli_colour(call, "lost"), cli_colour_off(call),
-		       cl_escape(why_not(snap, action->kind), clean, sizeof(clean)));
+		       cl_escape(not_here, clean, sizeof(clean)));
 }
 
 /* How many works were left alone, by reason: the other half of a plan. */

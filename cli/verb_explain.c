@@ -219,6 +219,57 @@ static void print_charge(const struct explain *x, const struct cl_charge_books *
 	printf("\n");
 }
 
+/* "transmit-rate of vif1.0 at 1250 kB/s" */
+static void print_throttle(const struct explain *x, const struct cl_state_throttle *t)
+{
+	enum cl_action_kind kind = (enum cl_action_kind)t->kind;
+	char to[64];
+
+	cli_limit_text(cli_limited_by(kind), (int64_t)t->set, cl_throttle_period_ns(kind), to,
+		       sizeof(to));
+	printf(" %s %s", cl_action_kind_name(kind), to);
+	if (kind == CL_ACTION_GROUP_IO)
+		printf(" (disk %u:%u)", (unsigned)(t->key >> 32), (unsigned)(t->key & UINT32_MAX));
+	for (uint32_t i = 0; i < x->snap->n.nics; i++) {
+		const char *name = cl_snapshot_str(x->snap, x->snap->nics[i].name);
+		char shown[CLI_NAME_MAX];
+
+		if ((kind == CL_ACTION_NIC_RATE || kind == CL_ACTION_PACKET_RATE) &&
+		    t->key == cl_throttle_key(name))
+			printf(" (%s)", cl_escape(name, shown, sizeof(shown)));
+	}
+}
+
+/* How it stands with its limit: who holds it back, by what, since when, what letting go would cost.
+ */
+static void print_limit(const struct explain *x, struct cl_guest_ix guest)
+{
+	const struct cl_guest_books *books = &x->plan->guest_books[guest.v];
+	const struct cl_state_guard *guard = &x->state->guests[guest.v].guard;
+	char why[CL_WHY_MAX], since[64], took[32];
+	bool held = false;
+
+	if (books->guard.code != CL_REASON_NONE)
+		printf("  limit    %s\n", cl_why_text(&books->guard, why, sizeof(why)));
+	for (uint32_t i = 0; i < CL_THROTTLES_MAX; i++) {
+		if (guard->throttles[i].set == 0)
+			continue;
+		printf("%s", held ? "," : "  held by");
+		print_throttle(x, &guard->throttles[i]);
+		held = true;
+	}
+	if (!held)
+		return;
+	cl_time_text(x->snap->taken_ns > guard->held_ns ? x->snap->taken_ns - guard->held_ns : 0,
+		     since, sizeof(since));
+	printf("\n           for %s; ", since);
+	if (guard->took)
+		printf("let go, it would use up to %s of a CPU, as before\n",
+		       cl_share_text(guard->took, took, sizeof(took)));
+	else
+		printf("what it used before is not known: it was another closer that saw it\n");
+}
+
 static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 {
 	const struct cl_guest *g = &x->snap->guests[guest.v];
@@ -230,6 +281,8 @@ static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 	       g->vcpu_count, g->vcpu_count == 1 ? "" : "s",
 	       cli_nodes_text(g->home, nodes, sizeof(nodes)),
 	       g->described ? "" : ", not described by its monitor");
+	if (x->tid == 0)
+		print_limit(x, guest);
 	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++)
 		print_vcpu(x, g->vcpu_first + i);
 	print_charge(x, &x->plan->guest_books[guest.v].charge);
@@ -424,7 +477,8 @@ const struct cli_verb cli_verb_explain = {
 	.doc = "say why each thread is where it is",
 	.text = "Per thread that works for a guest: what it used and where, what it may use, "
 		"which rule says where it belongs and by what evidence, and why nothing is done "
-		"about it. What somebody else has set is shown with its CPUs. At the end, what "
+		"about it. Of a guest with a limit: how it stands, what holds it back and since when, "
+		"what letting go would cost. What somebody else has set is shown with its CPUs. At the end, what "
 		"closer itself has set, from its journal. One guest by name or uuid, or one thread "
 		"by its id.",
 	.run = run,
