@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# guard.sh [SECONDS [ROUNDS]]: a job of the Xen lab: ShareGuard's experiment, scaled. Two guests at fixed rates, as web servers have them; a third
+# sends as fast as it can, then reads its disk as fast as it can. What the two achieve with it against what they achieved before it began,
+# in pairs of windows of SECONDS, natively and with the third held to 5 % of dom0; medians of ROUNDS pairs, after a first that does not count.
+
+seconds=${1:-10}
+rounds=${2:-5}
+settle=12 # three of five intervals over, one to be set, some to be corrected
+
+median() {
+	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+# web: what g1 and g2 achieve a second, of what they were to
+web() {
+	ask 1 "run udp-echo to=$LAB_PEER rate=200 size=1024 for=${seconds}s" $((seconds + 30)) >/tmp/web1 &
+	first=$!
+	ask 2 "run tcp-out to=$LAB_PEER rate=20 size=16384 for=${seconds}s" $((seconds + 30)) >/tmp/web2 || return 1
+	wait $first || return 1
+	for n in 1 2; do
+		jq -r '.loads[0] | .achieved * 1e9 / .span_ns' "/tmp/web$n"
+	done | tr '\n' ' '
+}
+
+# pair NAME LOAD: one line "g1 before, g2 before, g1 with it, g2 with it, g3's host CPU in per cent of a CPU" of /tmp/NAME
+pair() {
+	before=$(web) || return 1
+	ask 3 "run $2 for=$((settle + seconds + 6))s" $((settle + seconds + 60)) >/dev/null 2>&1 &
+	hog=$!
+	sleep $settle
+	closer status --interval "${seconds}s" --json >/tmp/status.json &
+	status=$!
+	with=$(web) || return 1
+	wait $status || return 1
+	host=$(jq -r '.span_ns as $span | .guests[] | select(.name == "g3") | .host_ns * 100 / $span' /tmp/status.json)
+	wait $hog || true
+	echo "$before$with$host" | tee -a "/tmp/$1"
+}
+
+pairs() { # NAME LOAD
+	rm -f "/tmp/$1"
+	n=0
+	while [ $n -le "$rounds" ]; do
+		n=$((n + 1))
+		pair "$1" "$2" || fail "a window of $1 was lost"
+	done
+	sed -i 1d "/tmp/$1"
+	keep "/tmp/$1"
+}
+
+ratio() { # FILE GUEST
+	awk -v n="$2" '{ print $(n + 2) / $n }' "/tmp/$1" | median
+}
+
+at_least() { # X LEAST
+	awk -v x="$1" -v least="$2" 'BEGIN { exit !(x >= least) }' || {
+		echo "  $1 is less than $2"
+		return 1
+	}
+}
+
+at_most() { # X MOST
+	awk -v x="$1" -v most="$2" 'BEGIN { exit !(x <= most) }' || {
+		echo "  $1 is more than $2"
+		return 1
+	}
+}
+
+start_guarding() {
+	closer run --limit g3=5% --set pin=no --set fence=no >/tmp/run.log 2>&1 &
+	run=$!
+	sleep 5
+}
+
+stop_guarding() {
+	kill -TERM "$run"
+	wait "$run" || {
+		tail -n 5 /tmp/run.log
+		return 1
+	}
+	keep /tmp/run.log
+}
+
+no_limit() {
+	! xenstore-read "/local/domain/0/backend/vif/$(domid 3)/0/rate" >/dev/null 2>&1 || return 1
+	[ ! -d "$(closer_groups)" ]
+}
+
+# compare NAME LOAD LEVER
+compare() {
+	pairs "$1-native" "$2"
+	start_guarding
+	pairs "$1-held" "$2"
+	check "$1: it was held by its $3" grep -q "$3" /tmp/run.log
+	check "$1: closer run ends, and nothing is left" stop_guarding
+	check "$1: no limit is left" no_limit
+	held=$(awk '{ print $5 }' "/tmp/$1-held" | median)
+	say "$1: host CPU of g3 natively $(awk '{ print $5 }' "/tmp/$1-native" | median) %, held $held % of a CPU"
+	for n in 1 2; do
+		say "$1: g$n kept $(ratio "$1-native" $n) of what it had natively, $(ratio "$1-held" $n) with g3 held"
+		check "$1: g$n keeps 95 % of what it had" at_least "$(ratio "$1-held" $n)" 0.95
+	done
+	# 5 % of dom0's vCPUs, and what the limit may be missed by before it is corrected
+	check "$1: g3 is held to 5 % of dom0" at_most "$held" $((5 * LAB_PCPUS * 115 / 100))
+}
+
+pin_dom0 on
+for n in 1 2 3; do
+	start_guest $n
+done
+for n in 1 2 3; do
+	wait_guest $n
+done
+peer
+compare transfer "tcp-out to=$LAB_PEER rate=0 size=65536" transmit-rate
+compare disk "disk-read dev=/dev/xvda rate=0 size=65536 depth=8" group-io
+verdict
