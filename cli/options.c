@@ -90,6 +90,8 @@ static const char *param_form(const char *name, const struct cl_param_info *info
 		return "a time such as 500ms, 2s or 10m";
 	case CL_UNIT_PPM:
 		return "a share such as 0.05 or 5%";
+	case CL_UNIT_BYTES:
+		return "a size such as 64MiB or 2GiB";
 	case CL_UNIT_COUNT:
 		return "a whole number";
 	case CL_UNIT_BOOL:

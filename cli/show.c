@@ -218,6 +218,12 @@ char *cli_object_text(const struct cl_snapshot *snap, const struct cl_action *ac
 	case CL_ACTION_CAP_RELEASE:
 	case CL_ACTION_WEIGHT_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
+	case CL_ACTION_MEMORY_TARGET:
+	case CL_ACTION_MEMORY_RELEASE:
+		if (action->object.guest.v == CL_NONE) {
+			snprintf(buf, size, "the privileged domain");
+			return buf;
+		}
 		return cli_guest_name(snap, action->object.guest, buf, size);
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:
@@ -346,6 +352,13 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 			 cli_object_text(snap, action, object, sizeof(object)), from);
 		return buf;
 	}
+	if (action->kind == CL_ACTION_MEMORY_TARGET) {
+		snprintf(buf, size, "%s %s: %s -> %s", cl_action_kind_name(action->kind),
+			 cli_object_text(snap, action, object, sizeof(object)),
+			 cl_bytes_text((uint64_t)action->from.number, from, sizeof(from)),
+			 cl_bytes_text((uint64_t)action->to.number, to, sizeof(to)));
+		return buf;
+	}
 	if (cl_action_kind_lever(action->kind) != CL_LEVER_COUNT) {
 		enum cl_lever lever = cl_action_kind_lever(action->kind);
 
@@ -366,96 +379,6 @@ char *cli_action_text(const struct cl_snapshot *snap, const struct cl_plan *plan
 		 cli_object_text(snap, action, object, sizeof(object)),
 		 cli_value_text(snap, plan, &action->from, from, sizeof(from)),
 		 cli_value_text(snap, plan, &action->to, to, sizeof(to)));
-	return buf;
-}
-
-char *cli_setting_text(enum cl_change_kind kind, const struct cl_setting *setting, char *buf,
-		       size_t size)
-{
-	char cpus[256], path[CL_PATH_MAX];
-
-	if (kind == CL_CHANGE_GROUP && !setting->present) {
-		snprintf(buf, size, "absent");
-		return buf;
-	}
-	if (kind == CL_CHANGE_RATE || kind == CL_CHANGE_QUOTA || kind == CL_CHANGE_IO ||
-	    kind == CL_CHANGE_PACKETS) {
-		if (setting->present)
-			return cli_limit_text(kind, setting->number, setting->period_ns, buf, size);
-		snprintf(buf, size, "no limit");
-		return buf;
-	}
-	if (kind == CL_CHANGE_FENCE || kind == CL_CHANGE_NIC) {
-		snprintf(buf, size, "%lld", (long long)setting->number);
-		return buf;
-	}
-	if (cl_change_entitles(kind))
-		return cli_lever_text(kind == CL_CHANGE_CAP      ? CL_LEVER_CAP
-				      : kind == CL_CHANGE_WEIGHT ? CL_LEVER_WEIGHT
-								 : CL_LEVER_BUDGET,
-				      (uint64_t)setting->number, buf, size);
-	if (kind == CL_CHANGE_VCPU)
-		return cli_pcpus_text(&setting->cpus, buf, size);
-	cli_cpus_text(&setting->cpus, cpus, sizeof(cpus));
-	if (kind == CL_CHANGE_THREAD && setting->has_path)
-		snprintf(buf, size, "%s in %s", cpus, cl_escape(setting->path, path, sizeof(path)));
-	else
-		snprintf(buf, size, "%s", cpus);
-	return buf;
-}
-
-char *cli_change_text(const struct cl_change *change, char *buf, size_t size)
-{
-	char path[CL_PATH_MAX];
-
-	switch (change->kind) {
-	case CL_CHANGE_THREAD:
-		snprintf(buf, size, "thread %d", change->thread.tid);
-		break;
-	case CL_CHANGE_IRQ:
-		snprintf(buf, size, "interrupt %u", change->irq);
-		break;
-	case CL_CHANGE_GROUP:
-		snprintf(buf, size, "container %s", cl_escape(change->path, path, sizeof(path)));
-		break;
-	case CL_CHANGE_FENCE:
-		snprintf(buf, size, "fence of %s", cl_escape(change->path, path, sizeof(path)));
-		break;
-	case CL_CHANGE_VCPU:
-		if (change->domid == 0)
-			snprintf(buf, size, "vCPU %u of dom0", change->vcpu);
-		else
-			snprintf(buf, size, "vCPU %u of domain %u", change->vcpu, change->domid);
-		break;
-	case CL_CHANGE_RATE:
-		snprintf(buf, size, "transmit rate of device %u of domain %u", change->handle,
-			 change->domid);
-		break;
-	case CL_CHANGE_QUOTA:
-		snprintf(buf, size, "quota of %s", cl_escape(change->path, path, sizeof(path)));
-		break;
-	case CL_CHANGE_IO:
-		snprintf(buf, size, "disk %u:%u in %s", (unsigned)(change->device >> 32),
-			 (unsigned)(change->device & UINT32_MAX),
-			 cl_escape(change->path, path, sizeof(path)));
-		break;
-	case CL_CHANGE_PACKETS:
-		snprintf(buf, size, "packets out of %s",
-			 cl_escape(change->path, path, sizeof(path)));
-		break;
-	case CL_CHANGE_NIC:
-		snprintf(buf, size, "NAPI of %s", cl_escape(change->path, path, sizeof(path)));
-		break;
-	case CL_CHANGE_CAP:
-		snprintf(buf, size, "cap of domain %u", change->domid);
-		break;
-	case CL_CHANGE_WEIGHT:
-		snprintf(buf, size, "weight of domain %u", change->domid);
-		break;
-	case CL_CHANGE_BUDGET:
-		snprintf(buf, size, "budget of domain %u", change->domid);
-		break;
-	}
 	return buf;
 }
 
@@ -506,6 +429,10 @@ static const char *why_not(const struct cl_snapshot *snap, enum cl_action_kind k
 		break;
 	case CL_ACTION_PACKET_RATE:
 		can = CL_CAN_PACKET_RATE;
+		break;
+	case CL_ACTION_MEMORY_TARGET:
+	case CL_ACTION_MEMORY_RELEASE:
+		can = CL_CAN_MEMORY;
 		break;
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:

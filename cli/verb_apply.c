@@ -162,6 +162,9 @@ static enum cli_exit run(const struct cli_call *asked)
 	if (once.v.params.charge != CL_CHARGE_OFF)
 		cli_say(call, "guests are not charged by what is done once: `closer run` does it");
 	once.v.params.charge = CL_CHARGE_OFF;
+	if (once.v.params.size)
+		cli_say(call, "memory is not moved by what is done once: `closer run` does it");
+	once.v.params.size = 0;
 	if (cli_open(call, true, NULL, &engine, &err) < 0)
 		return cli_error(call, &err);
 	struct outcomes out = { .call = call,

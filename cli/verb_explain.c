@@ -270,6 +270,24 @@ static void print_limit(const struct explain *x, struct cl_guest_ix guest)
 		printf("what it used before is not known: it was another closer that saw it\n");
 }
 
+/* What it contributes to the privileged side's memory, where it does. */
+static void print_size(const struct explain *x, const struct cl_size_books *b)
+{
+	char contract[32], io[32], asked[32], given[32], held[32], why[CL_WHY_MAX];
+
+	if (x->tid != 0 || b->contract == 0)
+		return;
+	printf("  memory target %s; I/O %s/s, level %llu: asked for %s, gave %s, of it %s held",
+	       cl_bytes_text(b->contract, contract, sizeof(contract)),
+	       cl_bytes_text(b->io, io, sizeof(io)), (unsigned long long)b->level,
+	       cl_bytes_text(b->asked, asked, sizeof(asked)),
+	       cl_bytes_text(b->given, given, sizeof(given)),
+	       cl_bytes_text(b->held, held, sizeof(held)));
+	if (b->why.code != CL_REASON_NONE)
+		printf(": %s", cl_why_text(&b->why, why, sizeof(why)));
+	printf("\n");
+}
+
 static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 {
 	const struct cl_guest *g = &x->snap->guests[guest.v];
@@ -286,6 +304,7 @@ static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 	for (uint32_t i = 0; i < g->vcpu_count && x->tid == 0; i++)
 		print_vcpu(x, g->vcpu_first + i);
 	print_charge(x, &x->plan->guest_books[guest.v].charge);
+	print_size(x, &x->plan->guest_books[guest.v].size);
 }
 
 static uint32_t print_works(const struct explain *x)

@@ -135,6 +135,7 @@ void cl_decide(const struct cl_snapshot *prev, const struct cl_snapshot *now,
 	carry(&tick);
 	pins(&tick);
 	charge(&tick);
+	size(&tick);
 	place(&tick);
 	guard(&tick);
 	sort_actions(ret_plan->actions, ret_plan->n.actions);

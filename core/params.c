@@ -112,6 +112,14 @@ static const struct suffix suffixes_ns[] = {
 static const struct suffix suffixes_ppm[] = {
 	{ "%", CL_PPM / 100 }, { "ppm", 1 }, { "", CL_PPM }, { NULL, 0 }
 };
+static const struct suffix suffixes_bytes[] = {
+	{ "KiB", UINT64_C(1) << 10 },
+	{ "MiB", UINT64_C(1) << 20 },
+	{ "GiB", UINT64_C(1) << 30 },
+	{ "TiB", UINT64_C(1) << 40 },
+	{ "", 1 },
+	{ NULL, 0 },
+};
 static const struct suffix suffixes_plain[] = { { "", 1 }, { NULL, 0 } };
 
 static const struct suffix *suffixes_of(enum cl_unit unit)
@@ -121,6 +129,8 @@ static const struct suffix *suffixes_of(enum cl_unit unit)
 		return suffixes_ns;
 	case CL_UNIT_PPM:
 		return suffixes_ppm;
+	case CL_UNIT_BYTES:
+		return suffixes_bytes;
 	case CL_UNIT_COUNT:
 	case CL_UNIT_BOOL:
 	case CL_UNIT_CHARGE:

@@ -72,7 +72,7 @@ bool cl_action_kind_releases(enum cl_action_kind kind)
 	return kind == CL_ACTION_THREAD_RELEASE || kind == CL_ACTION_IRQ_RELEASE ||
 	       kind == CL_ACTION_CPU_RELEASE || kind == CL_ACTION_VCPU_RELEASE ||
 	       kind == CL_ACTION_CAP_RELEASE || kind == CL_ACTION_WEIGHT_RELEASE ||
-	       kind == CL_ACTION_BUDGET_RELEASE;
+	       kind == CL_ACTION_BUDGET_RELEASE || kind == CL_ACTION_MEMORY_RELEASE;
 }
 
 const char *cl_reason_name(enum cl_reason reason)
@@ -96,7 +96,7 @@ const char *cl_reason_text(enum cl_reason reason)
 static uint32_t action_cap(const struct cl_limits *cap)
 {
 	return cap->works + 2 * cap->vcpus + cap->irqs + cap->groups + cap->cpus + cap->nics +
-	       (10 + THROTTLES) * cap->guests + 2;
+	       (12 + THROTTLES) * cap->guests + 4;
 }
 
 /* What snapshots hold, two masks a CPU, two sets a guest, one a vCPU. */

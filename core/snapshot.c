@@ -132,6 +132,7 @@ void cl_snapshot_reset(struct cl_snapshot *snap)
 	snap->guests_outside = false;
 	snap->allowed.v = CL_NONE;
 	snap->pool.v = CL_NONE;
+	memset(&snap->memory, 0xff, sizeof(snap->memory)); /* CL_UNKNOWN */
 	memset(&snap->n, 0, sizeof(snap->n));
 	memset(&snap->dropped, 0, sizeof(snap->dropped));
 	memset(snap->mask_slots, 0, snap->mask_slot_count * sizeof(uint32_t));

@@ -22,6 +22,7 @@ size_t cl_state_bytes(const struct cl_limits *cap)
 		    aligned(cap->irqs * sizeof(struct cl_state_irq))) +
 	       aligned(cap->cpus * sizeof(struct cl_state_cpu)) +
 	       aligned(cap->guests * sizeof(struct cl_state_ledger)) +
+	       aligned(cap->guests * sizeof(struct cl_state_memory)) +
 	       aligned(4 * (size_t)cap->guests * sizeof(uint64_t));
 }
 
@@ -45,8 +46,10 @@ void cl_state_init(struct cl_state *ret_state, const struct cl_limits *cap, void
 	PLACE(irqs_next, cl_state_irq, irqs)
 	PLACE(cpus, cl_state_cpu, cpus)
 	PLACE(ledgers, cl_state_ledger, guests)
+	PLACE(memories, cl_state_memory, guests)
 #undef PLACE
 	ret_state->scratch = (uint64_t *)(void *)at;
+	state_memory_init(&ret_state->privileged, NULL);
 }
 
 bool uuid_is_nobody(const struct cl_uuid *uuid)
@@ -534,6 +537,9 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
 	case CL_ACTION_PACKET_RATE:
 		throttle_outcome(state, params, action, code, now_ns);
 		break;
+	case CL_ACTION_MEMORY_TARGET:
+		state_memory_outcome(state, params, action, code, now_ns);
+		break;
 	case CL_ACTION_THREAD_RELEASE:
 	case CL_ACTION_IRQ_RELEASE:
 	case CL_ACTION_CPU_RELEASE:
@@ -541,6 +547,7 @@ void cl_state_outcome(struct cl_state *state, const struct cl_params *params,
 	case CL_ACTION_CAP_RELEASE:
 	case CL_ACTION_WEIGHT_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
+	case CL_ACTION_MEMORY_RELEASE:
 	case CL_ACTION_KIND_COUNT:
 		break;
 	}

@@ -22,6 +22,13 @@ struct cl_state_guest *state_add_guest(struct cl_state *state, const struct cl_u
 /* throttles.c */
 void throttle_outcome(struct cl_state *state, const struct cl_params *params,
 		      const struct cl_action *action, int code, uint64_t now_ns);
+/* state_memory.c. guest NULL: of the privileged domain. */
+void state_memory_init(struct cl_state_memory *ret, const struct cl_uuid *guest);
+struct cl_state_memory *state_find_memory(struct cl_state *state, const struct cl_uuid *guest);
+struct cl_state_memory *state_add_memory(struct cl_state *state, const struct cl_uuid *guest);
+void state_drop_memory(struct cl_state *state, uint32_t i);
+void state_memory_outcome(struct cl_state *state, const struct cl_params *params,
+			  const struct cl_action *action, int code, uint64_t now_ns);
 struct cl_state_irq *state_find_irq(struct cl_state *state, uint32_t number);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tick: what the parts of one decision share. account -> carry (state) -> pins -> charge -> target
- * -> place -> guard, in that order.
+ * tick: what the parts of one decision share. account -> carry (state) -> pins -> charge -> size ->
+ * target -> place -> guard, in that order.
  */
 #ifndef CLOSER_CORE_TICK_H
 #define CLOSER_CORE_TICK_H
@@ -56,6 +56,13 @@ void charge(struct tick *tick);
 /* share.c: entitled_ns of those whose lever is their weight. Needs charged_ns; uses two of the
  * state's scratch arrays. */
 void entitle_by_weight(struct tick *tick);
+
+/* io_rates.c: bytes a second over all devices, of each guest of `now`; 0 without prev, and for
+ * what could not be read. */
+void io_rates(const struct tick *tick, uint64_t *ret_rates);
+
+/* size.c: memory between guests and the privileged side. After charge. */
+void size(struct tick *tick);
 
 /* target.c */
 void view_guest(const struct tick *tick, struct cl_guest_ix guest, struct guest_view *ret_view);

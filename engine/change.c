@@ -49,6 +49,12 @@ static bool is_switch(const struct cl_change *c)
 	return c->from.number >= 0 && c->from.number <= 1 && c->to.number >= 0 && c->to.number <= 1;
 }
 
+/* Pages of a domain; of dom0, too. */
+static bool memory_sound(const struct cl_change *c)
+{
+	return c->domid <= DOMID_MAX && c->from.number > 0 && c->to.number > 0;
+}
+
 /* A cap of 0 is none; closer leaves and sets one only where there is one. */
 static bool number_sound(const struct cl_change *c)
 {
@@ -110,6 +116,8 @@ bool cl_change_sound(const struct cl_change *c)
 	case CL_CHANGE_IO:
 	case CL_CHANGE_PACKETS:
 		return limit_sound(c);
+	case CL_CHANGE_MEMORY:
+		return memory_sound(c);
 	}
 	return false;
 }
@@ -152,6 +160,7 @@ int cl_change_compare(const struct cl_change *a, const struct cl_change *b)
 	case CL_CHANGE_CAP:
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
+	case CL_CHANGE_MEMORY:
 		if (a->domid != b->domid)
 			return a->domid < b->domid ? -1 : 1;
 		return cl_uuid_compare(&a->domain, &b->domain);

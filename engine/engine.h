@@ -38,8 +38,9 @@ bool cl_host_simulated(const char *uri);
  *   change <id> irq <n> from cpus <list> to cpus <list> why <name>
  *   change <id> group <path> from absent | cpus <list> to absent | cpus <list> why <name>
  *   change <id> vcpu <n> domain <domid> uuid <uuid> from cpus <list> to cpus <list> why <name>
- *   change <id> cap | weight | budget domain <domid> uuid <uuid> from number <n> to number <n> why
- *          <name>; cap in ppm of a CPU, budget in ns of each period; why reborn: as inherited below
+ *   change <id> cap | weight | budget | memory domain <domid> uuid <uuid> from number <n> to number
+ *          <n> why <name>; cap in ppm of a CPU, budget in ns of each period, memory in bytes; why
+ *          reborn: as inherited below
  *   drop thread <tid> start <ticks> | drop irq <n>      somebody else has changed it: no longer
  * ours to undo done <id> | failed <id> <errno name>                not synced: undo compares anyway
  *   until <CLOCK_MONOTONIC ns>           all is undone then unless confirmed; the earliest holds

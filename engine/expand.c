@@ -91,10 +91,26 @@ static bool domain_of(const struct cl_snapshot *now, const struct cl_action *act
 	return true;
 }
 
+static bool balloon_of(const struct cl_snapshot *now, const struct cl_action *action,
+		       struct cl_change *c)
+{
+	c->kind = CL_CHANGE_MEMORY;
+	if (action->object.guest.v == CL_NONE) /* the privileged one: no uuid, number 0 */
+		return true;
+	if (action->object.guest.v >= now->n.guests)
+		return false;
+	c->domain = now->guests[action->object.guest.v].id;
+	c->domid = now->guests[action->object.guest.v].domid;
+	return true;
+}
+
 static enum cl_expanded entitlement_of(const struct cl_snapshot *now,
 				       const struct cl_action *action, struct cl_change *c)
 {
-	if (!domain_of(now, action, c))
+	bool is_balloon =
+		action->kind == CL_ACTION_MEMORY_TARGET || action->kind == CL_ACTION_MEMORY_RELEASE;
+
+	if (is_balloon ? !balloon_of(now, action, c) : !domain_of(now, action, c))
 		return CL_EXPANDED_BAD;
 	if (cl_action_kind_releases(action->kind))
 		return CL_EXPANDED_DROP;
@@ -140,6 +156,17 @@ static bool cpus_of(const struct cl_plan *plan, const struct cl_value *value,
 {
 	ret->present = true;
 	return value->tag == CL_VALUE_MASK && mask_of(plan, value->mask, &ret->cpus);
+}
+
+static bool fence_of(const struct cl_snapshot *now, const struct cl_plan *plan,
+		     const struct cl_action *action, struct cl_change *c)
+{
+	c->kind = CL_CHANGE_FENCE;
+	snprintf(c->path, sizeof(c->path), "/");
+	return (action->object.group.tag == CL_GROUP_NONE ||
+		cl_group_path(&action->object.group, now, c->path)) &&
+	       number_of(&action->from, &c->from) && number_of(&action->to, &c->to) &&
+	       mask_of(plan, action->to.mask, &c->to.cpus);
 }
 
 static int32_t process_of(const struct cl_snapshot *now, const struct cl_action *action)
@@ -215,6 +242,8 @@ enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *
 	case CL_ACTION_CAP_RELEASE:
 	case CL_ACTION_WEIGHT_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
+	case CL_ACTION_MEMORY_TARGET:
+	case CL_ACTION_MEMORY_RELEASE:
 		return entitlement_of(now, action, c);
 	case CL_ACTION_NAPI_THREAD:
 		fine = device_of(now, action, c) && number_of(&action->from, &c->from) &&
@@ -227,12 +256,7 @@ enum cl_expanded cl_expand(const struct cl_snapshot *now, const struct cl_plan *
 		fine = limited(now, action, c);
 		break;
 	case CL_ACTION_FENCE:
-		c->kind = CL_CHANGE_FENCE;
-		snprintf(c->path, sizeof(c->path), "/");
-		fine = (action->object.group.tag == CL_GROUP_NONE ||
-			cl_group_path(&action->object.group, now, c->path)) &&
-		       number_of(&action->from, &c->from) && number_of(&action->to, &c->to) &&
-		       mask_of(plan, action->to.mask, &c->to.cpus);
+		fine = fence_of(now, plan, action, c);
 		break;
 	case CL_ACTION_KIND_COUNT:
 		break;

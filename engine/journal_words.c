@@ -155,7 +155,7 @@ static bool next_fence(char **p, struct cl_setting *ret)
 	return next_switch(p, ret) && next_cpus(p, &ret->cpus);
 }
 
-/* "number <n>", of a cap, weight or budget. */
+/* "number <n>", of a cap, weight, budget or memory. */
 static bool next_amount(char **p, struct cl_setting *ret)
 {
 	uint64_t number;
@@ -194,9 +194,9 @@ static bool next_of_domain(char **p, uint64_t most, struct cl_change *c, uint32_
 /* What a domain is entitled to. False: it is something else. */
 static bool is_entitlement(const char *kind, enum cl_change_kind *ret)
 {
-	static const char *const names[] = { "cap", "weight", "budget" };
+	static const char *const names[] = { "cap", "weight", "budget", "memory" };
 	static const enum cl_change_kind kinds[] = { CL_CHANGE_CAP, CL_CHANGE_WEIGHT,
-						     CL_CHANGE_BUDGET };
+						     CL_CHANGE_BUDGET, CL_CHANGE_MEMORY };
 
 	for (size_t i = 0; i < CL_COUNT(names); i++) {
 		if (strcmp(kind, names[i]) == 0) {
@@ -272,7 +272,7 @@ bool next_setting(char **p, enum cl_change_kind kind, struct cl_setting *ret)
 		[CL_CHANGE_CAP] = next_amount,      [CL_CHANGE_WEIGHT] = next_amount,
 		[CL_CHANGE_BUDGET] = next_amount,   [CL_CHANGE_RATE] = next_limit,
 		[CL_CHANGE_QUOTA] = next_limit,     [CL_CHANGE_IO] = next_limit,
-		[CL_CHANGE_PACKETS] = next_limit,
+		[CL_CHANGE_PACKETS] = next_limit,   [CL_CHANGE_MEMORY] = next_amount,
 	};
 
 	return values[kind](p, ret);

@@ -126,11 +126,11 @@ static void add_setting(struct text *t, const char *side, enum cl_change_kind ki
 static void add_object(struct text *t, const struct cl_change *c)
 {
 	static const char *const names[] = {
-		[CL_CHANGE_GROUP] = "group",     [CL_CHANGE_FENCE] = "fence",
-		[CL_CHANGE_NIC] = "nic",         [CL_CHANGE_CAP] = "cap",
-		[CL_CHANGE_WEIGHT] = "weight",   [CL_CHANGE_BUDGET] = "budget",
-		[CL_CHANGE_QUOTA] = "quota",     [CL_CHANGE_IO] = "io",
-		[CL_CHANGE_PACKETS] = "packets",
+		[CL_CHANGE_GROUP] = "group",   [CL_CHANGE_FENCE] = "fence",
+		[CL_CHANGE_NIC] = "nic",       [CL_CHANGE_CAP] = "cap",
+		[CL_CHANGE_WEIGHT] = "weight", [CL_CHANGE_BUDGET] = "budget",
+		[CL_CHANGE_MEMORY] = "memory", [CL_CHANGE_QUOTA] = "quota",
+		[CL_CHANGE_IO] = "io",         [CL_CHANGE_PACKETS] = "packets",
 	};
 	char uuid[CL_UUID_TEXT];
 
@@ -151,6 +151,7 @@ static void add_object(struct text *t, const struct cl_change *c)
 	case CL_CHANGE_CAP:
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
+	case CL_CHANGE_MEMORY:
 		add(t, "%s domain %u uuid %s", names[c->kind], c->domid, uuid);
 		break;
 	case CL_CHANGE_GROUP:

@@ -61,6 +61,18 @@ static int64_t number_now(const struct cl_snapshot *now, const struct cl_change 
 	return -1;
 }
 
+/* What its balloon is set to; -1: not known. */
+static int64_t target_now(const struct cl_snapshot *now, const struct cl_change *c)
+{
+	if (is_privileged(c))
+		return (int64_t)now->memory.target_bytes;
+	for (uint32_t g = 0; g < now->n.guests; g++)
+		if (now->guests[g].domid == c->domid &&
+		    cl_uuid_compare(&now->guests[g].id, &c->domain) == 0)
+			return (int64_t)now->guests[g].target_bytes;
+	return -1;
+}
+
 /* What holds a guest back: whose it is, and which of its kind. */
 static bool throttle_of(const struct cl_snapshot *now, const struct cl_change *c,
 			struct cl_record_edit *edit)
@@ -142,6 +154,13 @@ static bool edit_of(const struct cl_snapshot *now, const struct cl_change *c,
 		edit->contract = (uint64_t)c->from.number;
 		edit->mask_hash = (uint64_t)c->to.number;
 		return number_now(now, c) != c->from.number;
+	case CL_CHANGE_MEMORY:
+		edit->edit = CL_EDIT_OWN_MEMORY;
+		edit->guest = c->domain;
+		edit->domid = c->domid;
+		edit->contract = (uint64_t)c->from.number;
+		edit->mask_hash = (uint64_t)c->to.number;
+		return target_now(now, c) != c->from.number;
 	case CL_CHANGE_RATE:
 	case CL_CHANGE_QUOTA:
 	case CL_CHANGE_IO:

@@ -40,55 +40,33 @@
 	{                                                                                          \
 		0                                                                                  \
 	}
-#define INIT_text                                                                                  \
-	{                                                                                          \
-		0                                                                                  \
-	}
+#define INIT_text INIT_ix
 #define INIT_uuid                                                                                  \
 	{                                                                                          \
 		{                                                                                  \
 			0                                                                          \
 		}                                                                                  \
 	}
-#define INIT_cpuset                                                                                \
-	{                                                                                          \
-		{                                                                                  \
-			0                                                                          \
-		}                                                                                  \
-	}
+#define INIT_cpuset INIT_uuid
 #define INIT_tid                                                                                   \
 	{                                                                                          \
 		0, 0                                                                               \
 	}
-#define INIT_u32s                                                                                  \
-	{                                                                                          \
-		0                                                                                  \
-	}
-#define INIT_u64s                                                                                  \
-	{                                                                                          \
-		0                                                                                  \
-	}
-#define INIT_chars                                                                                 \
-	{                                                                                          \
-		0                                                                                  \
-	}
-#define INIT_why                                                                                   \
-	{                                                                                          \
-		0                                                                                  \
-	}
-#define INIT_group_ref    INIT_why
-#define INIT_backoff      INIT_why
-#define INIT_value        INIT_why
-#define INIT_object       INIT_why
-#define INIT_ledger       INIT_why
-#define INIT_charge_books INIT_why
-#define INIT_state_guard  INIT_why
-#define INIT_throttles                                                                             \
-	{                                                                                          \
-		{                                                                                  \
-			0                                                                          \
-		}                                                                                  \
-	}
+#define INIT_u32s                 INIT_ix
+#define INIT_u64s                 INIT_u32s
+#define INIT_chars                INIT_u32s
+#define INIT_why                  INIT_u32s
+#define INIT_group_ref            INIT_why
+#define INIT_backoff              INIT_why
+#define INIT_value                INIT_why
+#define INIT_object               INIT_why
+#define INIT_ledger               INIT_why
+#define INIT_charge_books         INIT_why
+#define INIT_size_books           INIT_why
+#define INIT_memory_books         INIT_why
+#define INIT_memory               INIT_why
+#define INIT_state_guard          INIT_why
+#define INIT_throttles            INIT_uuid
 #define BY_POSITION(kind, member) INIT_##kind,
 #define BY_NAME(kind, member)     .member = INIT_##kind,
 #define COVERED(table, type)                                                                       \
@@ -105,7 +83,11 @@ COVERED(group_ref, struct cl_group_ref)
 COVERED(backoff, struct cl_backoff)
 COVERED(ledger, struct cl_ledger)
 COVERED(state_ledgers, struct cl_state_ledger)
+COVERED(state_memories, struct cl_state_memory)
+COVERED(memory, struct cl_memory)
 COVERED(charge_books, struct cl_charge_books)
+COVERED(size_books, struct cl_size_books)
+COVERED(memory_books, struct cl_memory_books)
 COVERED(write_off, struct cl_write_off)
 COVERED(state_throttle, struct cl_state_throttle)
 COVERED(state_guard, struct cl_state_guard)
@@ -189,6 +171,9 @@ uint64_t cl_get_u64(struct cl_source *source)
 #define PUT_throttles(sink, field)                                                                 \
 	for (size_t i = 0; i < CL_COUNT(field); i++)                                               \
 		put_state_throttle(sink, &(field)[i]);
+#define PUT_size_books(sink, field)   put_size_books(sink, &(field));
+#define PUT_memory_books(sink, field) put_memory_books(sink, &(field));
+#define PUT_memory(sink, field)       put_memory(sink, &(field));
 
 #define GET_u64(source, field)  field = get_u64(source);
 #define GET_u32(source, field)  field = get_u32(source);
@@ -227,6 +212,7 @@ uint64_t cl_get_u64(struct cl_source *source)
 #define GET_throttles(source, field)                                                               \
 	for (size_t i = 0; i < CL_COUNT(field); i++)                                               \
 		get_state_throttle(source, &(field)[i]);
+#define GET_memory(source, field) get_memory(source, &(field));
 
 #define PUT_FIELD(type, member) PUT_##type(sink, e->member)
 #define GET_FIELD(type, member) GET_##type(source, e->member)
@@ -251,6 +237,8 @@ PUTTER(state_throttle, struct cl_state_throttle)
 GETTER(state_throttle, struct cl_state_throttle)
 PUTTER(state_guard, struct cl_state_guard)
 GETTER(state_guard, struct cl_state_guard)
+PUTTER(memory, struct cl_memory)
+GETTER(memory, struct cl_memory)
 CL_ARRAYS(PUTTER)
 CL_ARRAYS(GETTER)
 #define X(member, type) PUTTER(state_##member, type) GETTER(state_##member, type)
@@ -258,8 +246,12 @@ STATE_ARRAYS(X)
 #undef X
 PUTTER(state_ledgers, struct cl_state_ledger)
 GETTER(state_ledgers, struct cl_state_ledger)
+PUTTER(state_memories, struct cl_state_memory)
+GETTER(state_memories, struct cl_state_memory)
 PUTTER(why, struct cl_why)
 PUTTER(charge_books, struct cl_charge_books)
+PUTTER(size_books, struct cl_size_books)
+PUTTER(memory_books, struct cl_memory_books)
 PUTTER(write_off, struct cl_write_off)
 PUTTER(group_ref, struct cl_group_ref)
 GETTER(group_ref, struct cl_group_ref)
@@ -284,7 +276,7 @@ void cl_put_edit(struct cl_sink *sink, const struct cl_record_edit *edit)
 void cl_get_edit(struct cl_source *source, struct cl_record_edit *ret_edit)
 {
 	get_edit(source, ret_edit);
-	if (ret_edit->edit > CL_EDIT_OWN_THROTTLE)
+	if (ret_edit->edit > CL_EDIT_OWN_MEMORY)
 		fault(source, "an unknown kind of edit");
 }
 
@@ -418,6 +410,10 @@ void cl_put_state(struct cl_sink *sink, const struct cl_state *state)
 	put_varint(sink, state->ledger_count);
 	for (uint32_t i = 0; i < state->ledger_count; i++)
 		put_state_ledgers(sink, &state->ledgers[i]);
+	put_state_memories(sink, &state->privileged);
+	put_varint(sink, state->memory_count);
+	for (uint32_t i = 0; i < state->memory_count; i++)
+		put_state_memories(sink, &state->memories[i]);
 }
 
 /* As core/state.c has it: work of no known guest is last. */
@@ -453,6 +449,9 @@ static const char *state_fault(const struct cl_state *state)
 		if (!cl_ledger_sound(&state->ledgers[i].ledger) ||
 		    (i && cl_uuid_compare(&state->ledgers[i - 1].id, &state->ledgers[i].id) >= 0))
 			return "the state's ledgers are out of order, or do not add up";
+	for (uint32_t i = 1; i < state->memory_count; i++)
+		if (cl_uuid_compare(&state->memories[i - 1].id, &state->memories[i].id) >= 0)
+			return "the state's memory is out of order";
 	for (uint32_t i = 0; i < state->n.vcpus; i++) {
 		const struct cl_state_vcpu *v = &state->vcpus[i];
 		int order = i ? cl_uuid_compare(&v[-1].guest, &v->guest) : -1;
@@ -505,6 +504,10 @@ void cl_get_state(struct cl_source *source, struct cl_state *state)
 	state->ledger_count = get_count(source, state->cap.guests);
 	for (uint32_t i = 0; i < state->ledger_count && !source->fault; i++)
 		get_state_ledgers(source, &state->ledgers[i]);
+	get_state_memories(source, &state->privileged);
+	state->memory_count = get_count(source, state->cap.guests);
+	for (uint32_t i = 0; i < state->memory_count && !source->fault; i++)
+		get_state_memories(source, &state->memories[i]);
 	const char *text = source->fault ? NULL : state_fault(state);
 
 	if (text)

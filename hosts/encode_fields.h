@@ -32,7 +32,7 @@
 	F(tid, process) \
 	F(u64, home) \
 	F(ix, home_most) \
-	F(u64, reaped_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) \
+	F(u64, reaped_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) F(u64, target_bytes) \
 	F(time, read_ns) F(u32, domid) F(u32, pool) F(u32, driver) F(u64, weight) F(u64, cap) \
 	F(u64, period_ns) F(u64, budget_ns) F(u32, vcpu_first) F(u32, vcpu_count) F(u32, work_first) \
 	F(u32, work_count) F(bool, described)
@@ -67,7 +67,11 @@
 /* Its own members, less memory and counts, which are written by hand. */
 #define FIELDS_snapshot(F) \
 	F(times, part_ns) F(u32, can) F(texts, why_not) F(bool, guests_outside) F(ix, allowed) \
-	F(ix, pool)
+	F(ix, pool) F(memory, memory)
+#define FIELDS_memory(F) \
+	F(u64, bytes) \
+	F(u64, target_bytes) F(u64, max_bytes) F(u64, claimed_bytes) F(u64, total_bytes) \
+	F(u64, available_bytes) F(u64, cpu_stall_ns) F(u64, mem_stall_ns)
 
 /* ---- state: its arrays, X(member, type) ---- */
 #define STATE_ARRAYS(X) \
@@ -97,6 +101,10 @@
 	F(uuid, id) \
 	F(ledger, ledger) F(u64, seen_ns) F(u64, domid) F(u64s, contract) F(u64s, set) \
 	F(backoff, levers)
+#define FIELDS_state_memories(F) \
+	F(uuid, id) \
+	F(u64, seen_ns) F(u64, domid) F(u64, contract) F(u64, set) F(u64, full) F(u64, mem) F(u64, level) \
+	F(u64, below_ns) F(u64, moved_ns) F(backoff, setting) F(backoff, claims)
 #define FIELDS_state_works(F) \
 	F(uuid, guest) \
 	F(tid, thread) \
@@ -127,12 +135,18 @@
 	F(u64, charged_ns) \
 	F(u64, repaid_ns) F(u64, entitled_ns) F(ledger, ledger) F(enum, lever) F(u64, contract) \
 	F(why, why)
+#define FIELDS_size_books(F) \
+	F(u64, io) F(u64, contract) F(u64, level) F(u64, asked) F(u64, given) F(u64, held) F(why, why)
+#define FIELDS_memory_books(F) \
+	F(u64, domains) \
+	F(u64, free) F(i64, drift) F(u64, flight) F(u64, asked) F(u64, given) F(u64, held) \
+	F(u64, contract) F(why, why)
 #define FIELDS_write_off(F)  F(uuid, guest) F(ledger, ledger) F(u64, ns)
 #define FIELDS_guest_books(F) \
 	F(u64, guest_ns) \
 	F(u64, host_ns) \
 	F(u64s, kind_ns) F(u64, main_ns) F(u64, far_ns) F(u64, newborn_ns) F(bool, counted) \
-	F(charge_books, charge) \
+	F(charge_books, charge) F(size_books, size) \
 	F(u64, limit) F(u64, used) F(why, guard)
 #define FIELDS_books(F) \
 	F(u64, span_ns) \
@@ -142,7 +156,7 @@
 	F(u64, main_part_ns) \
 	F(u64, far_part_ns) F(u64, main_ns) F(u64, unattributed_ns) F(u64, overhead_ns) F(i64, gap_ns) \
 	F(bool, estimated) F(u64, charged_ns) F(u64, repaid_ns) F(u64, owed_ns) \
-	F(u64, written_off_ns) F(bool, main_measured)
+	F(u64, written_off_ns) F(bool, main_measured) F(memory_books, memory)
 
 /* ---- the recording's own ---- */
 #define FIELDS_edit(F) \

@@ -74,7 +74,8 @@ uint64_t cl_record_schema(void)
 #undef X
 	static const char own[] = FIELDS_state_throttle(NAME) FIELDS_state_guard(NAME)
 		FIELDS_object(NAME) FIELDS_group_ref(NAME) FIELDS_edit(NAME) FIELDS_outcome(NAME)
-			FIELDS_ledger(NAME) FIELDS_state_ledgers(NAME);
+			FIELDS_ledger(NAME) FIELDS_state_ledgers(NAME) FIELDS_memory(NAME)
+				FIELDS_state_memories(NAME);
 #define X(member, unit, def, least, most, doc) #member ";"
 	static const char params[] = CL_PARAMS(X);
 #undef X

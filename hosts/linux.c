@@ -66,6 +66,7 @@ bool cl_linux_equal(enum cl_change_kind kind, const struct cl_setting *is,
 	case CL_CHANGE_CAP:
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
+	case CL_CHANGE_MEMORY:
 		return is->number == wanted->number;
 	case CL_CHANGE_RATE:
 	case CL_CHANGE_QUOTA:
@@ -556,6 +557,7 @@ int cl_linux_apply(const struct cl_cgroup *cgroup, const struct cl_change *chang
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
 	case CL_CHANGE_RATE:
+	case CL_CHANGE_MEMORY:
 		break;
 	}
 	return fail_kind(change, reterr);

@@ -41,6 +41,7 @@ enum cl_edit {
 	CL_EDIT_OWN_LEVER,  /* number: enum cl_lever; mask_hash: what closer set */
 	CL_EDIT_OWN_LEDGER, /* mask_hash: when it was last seen */
 	CL_EDIT_OWN_THROTTLE,
+	CL_EDIT_OWN_MEMORY, /* mask_hash: what closer set */
 };
 struct cl_record_edit {
 	uint32_t edit; /* enum cl_edit */
@@ -49,7 +50,7 @@ struct cl_record_edit {
 	uint32_t number; /* of the interrupt or vCPU; a throttle's kind */
 	uint32_t domid;
 	uint64_t mask_hash;
-	uint64_t contract;           /* OWN_LEVER */
+	uint64_t contract;           /* OWN_LEVER, OWN_MEMORY */
 	struct cl_ledger ledger;     /* OWN_LEDGER */
 	uint64_t key, set, since_ns; /* of a throttle */
 };

@@ -73,6 +73,8 @@ static bool same_object(enum cl_action_kind kind, const struct cl_object *a,
 	case CL_ACTION_BUDGET_SET:
 	case CL_ACTION_CAP_RELEASE:
 	case CL_ACTION_WEIGHT_RELEASE:
+	case CL_ACTION_MEMORY_TARGET:
+	case CL_ACTION_MEMORY_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
 		return a->guest.v == b->guest.v;
 	case CL_ACTION_NIC_RATE:
@@ -161,6 +163,9 @@ bool cl_record_tell(struct cl_state *state, const struct cl_record_edit *edit)
 	case CL_EDIT_OWN_THROTTLE:
 		return cl_state_own_throttle(state, &edit->guest, edit->number, edit->key,
 					     edit->set, edit->since_ns);
+	case CL_EDIT_OWN_MEMORY:
+		return cl_state_own_memory(state, &edit->guest, edit->domid, edit->contract,
+					   edit->mask_hash);
 	}
 	return false;
 }

@@ -30,6 +30,7 @@ struct cl_topology {
 	int stat_fd;
 	int cpuset_fd; /* effective CPUs of our own cpuset; -1: no cpuset controller */
 	int meminfo_fd[CL_NODES_MAX];
+	int memory_fd, cpu_stall_fd, mem_stall_fd; /* of all of it; -1: not there */
 	char *stat_text;
 	uint64_t stat_ns; /* when it was read */
 	size_t stat_size;
@@ -349,6 +350,34 @@ static void add_nodes(const struct cl_topology *topology, struct cl_snapshot *sn
 	}
 }
 
+/* "some avg10=0.00 avg60=0.00 avg300=0.00 total=N": N in us (Documentation/accounting/psi.rst). */
+static uint64_t stall_ns(int fd)
+{
+	char text[256];
+	uint64_t us;
+
+	if (fd < 0 || cl_read_fd(fd, text, sizeof(text)) <= 0)
+		return CL_UNKNOWN;
+	const char *total = strstr(text, " total=");
+
+	return strncmp(text, "some ", 5) == 0 && total && cl_parse_u64(total + 7, &us, NULL) &&
+			       us < UINT64_MAX / CL_NS_PER_US
+		       ? us * CL_NS_PER_US
+		       : CL_UNKNOWN;
+}
+
+static void add_memory(const struct cl_topology *topology, struct cl_snapshot *snap)
+{
+	char text[8192];
+
+	if (topology->memory_fd >= 0 && cl_read_fd(topology->memory_fd, text, sizeof(text)) >= 0) {
+		meminfo_value(text, "MemTotal", &snap->memory.total_bytes);
+		meminfo_value(text, "MemAvailable", &snap->memory.available_bytes);
+	}
+	snap->memory.cpu_stall_ns = stall_ns(topology->cpu_stall_fd);
+	snap->memory.mem_stall_ns = stall_ns(topology->mem_stall_fd);
+}
+
 /* What the administrator's cpuset leaves us; not our own mask, which says only where closer itself
  * runs. */
 static void set_allowed(const struct cl_topology *topology, struct cl_snapshot *snap)
@@ -378,6 +407,9 @@ int cl_topology_new(struct cl_topology **ret_topology, struct cl_error *reterr)
 	topology->stat_size = ((cpus > 0 ? (size_t)cpus : CL_CPUS_MAX) + 2) * CPU_LINE_MAX;
 	topology->stat_text = malloc(topology->stat_size);
 	topology->stat_fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+	topology->memory_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	topology->cpu_stall_fd = open("/proc/pressure/cpu", O_RDONLY | O_CLOEXEC);
+	topology->mem_stall_fd = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
 	/* The first process': a fence of masks leaves it alone, and we may be inside one. */
 	if (sched_getaffinity(1, sizeof(topology->affinity),
 			      (cpu_set_t *)(void *)&topology->affinity) < 0 &&
@@ -407,9 +439,13 @@ void cl_topology_free(struct cl_topology *topology)
 {
 	if (!topology)
 		return;
+	const int fds[] = { topology->stat_fd, topology->memory_fd, topology->cpu_stall_fd,
+			    topology->mem_stall_fd };
+
 	close_files(topology);
-	if (topology->stat_fd >= 0)
-		close(topology->stat_fd);
+	for (size_t i = 0; i < CL_COUNT(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	free(topology->stat_text);
 	free(topology);
 }
@@ -427,6 +463,7 @@ int cl_topology_observe(struct cl_topology *topology, struct cl_snapshot *snap,
 
 	add_cpus(topology, snap);
 	add_nodes(topology, snap);
+	add_memory(topology, snap);
 	set_allowed(topology, snap);
 	snap->part_ns[CL_PART_TOPOLOGY] = now_ns;
 	snap->part_ns[CL_PART_CPU] = now_ns;

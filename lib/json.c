@@ -140,6 +140,18 @@ static json_t *limited_group_of(const struct cl_snapshot *snap, const struct cl_
 	return complete(o, 2);
 }
 
+/* A domain whose balloon is set; 0: the privileged one. */
+static json_t *balloon_of(const struct cl_snapshot *snap, const struct cl_action *action)
+{
+	struct cl_guest_ix guest = action->object.guest;
+	json_t *o = json_object();
+
+	SET(o, "domid",
+	    guest.v < snap->n.guests ? index_of(snap->guests[guest.v].domid) : json_integer(0));
+	SET(o, "setting", json_string("memory"));
+	return complete(o, 2);
+}
+
 static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action *action)
 {
 	json_t *o;
@@ -175,6 +187,9 @@ static json_t *object_of(const struct cl_snapshot *snap, const struct cl_action 
 	case CL_ACTION_GROUP_QUOTA:
 	case CL_ACTION_GROUP_IO:
 		return limited_group_of(snap, action);
+	case CL_ACTION_MEMORY_TARGET:
+	case CL_ACTION_MEMORY_RELEASE:
+		return balloon_of(snap, action);
 	case CL_ACTION_VCPU_RESTORE:
 	case CL_ACTION_THREAD_PLACE:
 	case CL_ACTION_THREAD_RELEASE:
@@ -269,6 +284,32 @@ json_t *cl_json_plan(const struct cl_snapshot *snap, const struct cl_plan *plan)
 
 /* ---- books ---- */
 
+static json_t *short_why(const struct cl_why *why)
+{
+	char text[CL_WHY_MAX];
+	json_t *o = json_object();
+
+	SET(o, "code", json_string(cl_reason_name(why->code)));
+	SET(o, "text", json_string(cl_why_text(why, text, sizeof(text))));
+	return complete(o, 2);
+}
+
+static json_t *memory_books_of(const struct cl_memory_books *b)
+{
+	json_t *o = json_object();
+
+	SET(o, "domains_bytes", number(b->domains));
+	SET(o, "free_bytes", number(b->free));
+	SET(o, "drift_bytes", json_integer((json_int_t)b->drift));
+	SET(o, "flight_bytes", number(b->flight));
+	SET(o, "asked_bytes", number(b->asked));
+	SET(o, "given_bytes", number(b->given));
+	SET(o, "held_bytes", number(b->held));
+	SET(o, "contract_bytes", number(b->contract));
+	SET(o, "why", short_why(&b->why));
+	return complete(o, 9);
+}
+
 static json_t *totals_of(const struct cl_books *b)
 {
 	json_t *o = json_object();
@@ -292,17 +333,22 @@ static json_t *totals_of(const struct cl_books *b)
 	SET(o, "repaid_ns", number(b->repaid_ns));
 	SET(o, "owed_ns", number(b->owed_ns));
 	SET(o, "written_off_ns", number(b->written_off_ns));
-	return complete(o, 19);
+	SET(o, "memory", memory_books_of(&b->memory));
+	return complete(o, 20);
 }
 
-static json_t *short_why(const struct cl_why *why)
+static json_t *size_of(const struct cl_size_books *b)
 {
-	char text[CL_WHY_MAX];
 	json_t *o = json_object();
 
-	SET(o, "code", json_string(cl_reason_name(why->code)));
-	SET(o, "text", json_string(cl_why_text(why, text, sizeof(text))));
-	return complete(o, 2);
+	SET(o, "io_bytes_per_s", number(b->io));
+	SET(o, "contract_bytes", number(b->contract));
+	SET(o, "level", number(b->level));
+	SET(o, "asked_bytes", number(b->asked));
+	SET(o, "given_bytes", number(b->given));
+	SET(o, "held_bytes", number(b->held));
+	SET(o, "why", short_why(&b->why));
+	return complete(o, 7);
 }
 
 static json_t *ledger_of(const struct cl_ledger *ledger)
@@ -366,7 +412,8 @@ static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_pl
 	SET(o, "limit_share", b->limit == CL_UNKNOWN ? json_null() : share(b->limit, CL_PPM));
 	SET(o, "used_share", share(b->used, CL_PPM));
 	SET(o, "guard", short_why(&b->guard));
-	return complete(o, 12);
+	SET(o, "memory", size_of(&b->size));
+	return complete(o, 13);
 }
 
 static json_t *work_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan, uint32_t i)

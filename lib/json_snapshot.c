@@ -74,11 +74,12 @@ static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "mem_bytes", number(guest->mem_bytes));
 	SET(o, "mem_max_bytes", number(guest->mem_max_bytes));
 	SET(o, "balloon_bytes", number(guest->balloon_bytes));
+	SET(o, "target_bytes", number(guest->target_bytes));
 	SET(o, "read_ns", number(guest->read_ns));
 	SET(o, "vcpus", json_integer((json_int_t)guest->vcpu_count));
 	SET(o, "works", json_integer((json_int_t)guest->work_count));
 	SET(o, "described", json_boolean(guest->described));
-	return complete(o, 20);
+	return complete(o, 21);
 }
 
 static json_t *vcpu_of(const struct cl_snapshot *snap, uint32_t i)
@@ -233,6 +234,21 @@ static json_t *pool_of(const struct cl_snapshot *snap, uint32_t i)
 	return complete(o, 5);
 }
 
+static json_t *memory_of(const struct cl_memory *memory)
+{
+	json_t *o = json_object();
+
+	SET(o, "bytes", number(memory->bytes));
+	SET(o, "target_bytes", number(memory->target_bytes));
+	SET(o, "max_bytes", number(memory->max_bytes));
+	SET(o, "claimed_bytes", number(memory->claimed_bytes));
+	SET(o, "total_bytes", number(memory->total_bytes));
+	SET(o, "available_bytes", number(memory->available_bytes));
+	SET(o, "cpu_stall_ns", number(memory->cpu_stall_ns));
+	SET(o, "mem_stall_ns", number(memory->mem_stall_ns));
+	return complete(o, 8);
+}
+
 json_t *cl_json_snapshot(const struct cl_snapshot *snap)
 {
 	json_t *o = json_object(), *works = json_array();
@@ -243,6 +259,7 @@ json_t *cl_json_snapshot(const struct cl_snapshot *snap)
 	SET(o, "can", cans_of(snap));
 	SET(o, "allowed", mask_of(snap, snap->allowed));
 	SET(o, "pool", mask_of(snap, snap->pool));
+	SET(o, "memory", memory_of(&snap->memory));
 	SET(o, "dropped", dropped_of(snap));
 #define LIST(key, array, make)                                                                     \
 	do {                                                                                       \
@@ -264,5 +281,5 @@ json_t *cl_json_snapshot(const struct cl_snapshot *snap)
 	LIST("irqs", irqs, irq_facts_of);
 	LIST("pools", pools, pool_of);
 #undef LIST
-	return complete(o, 16);
+	return complete(o, 17);
 }

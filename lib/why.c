@@ -71,11 +71,32 @@ char *cl_time_text(uint64_t ns, char *buf, size_t size)
 	return buf;
 }
 
+char *cl_bytes_text(uint64_t bytes, char *buf, size_t size)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	uint64_t unit = 1;
+	size_t i = 0;
+
+	while (i + 1 < sizeof(units) / sizeof(units[0]) && bytes / unit >= 1024) {
+		unit *= 1024;
+		i++;
+	}
+	if (bytes == CL_UNKNOWN)
+		snprintf(buf, size, "-");
+	else if (bytes % unit == 0)
+		snprintf(buf, size, "%llu%s", (unsigned long long)(bytes / unit), units[i]);
+	else
+		scaled(bytes, unit, units[i], buf, size);
+	return buf;
+}
+
 static char *number_text(uint64_t number, char unit, char *buf, size_t size)
 {
 	switch (unit) {
 	case 'p':
 		return cl_share_text(number, buf, size);
+	case 'b':
+		return cl_bytes_text(number, buf, size);
 	case 't':
 		return cl_time_text(number, buf, size);
 	case 'c':

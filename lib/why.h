@@ -19,5 +19,7 @@ char *cl_share_text(uint64_t ppm, char *buf, size_t size);
  * 4h"; CL_UNKNOWN is "-".
  */
 char *cl_time_text(uint64_t ns, char *buf, size_t size);
+/* "512MiB" where it is whole, else three digits: "1.50GiB", "300B"; CL_UNKNOWN is "-". */
+char *cl_bytes_text(uint64_t bytes, char *buf, size_t size);
 
 #endif

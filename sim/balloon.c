@@ -7,8 +7,10 @@
 #include "manage_op.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
-#define PART (UINT64_C(512) * SIM_PAGE) /* frames in one reservation: Linux's balloon */
+#define RETRY_NS (20 * CL_NS_PER_MS) /* until a balloon looks again at what it is asked for */
+#define PART     (UINT64_C(512) * SIM_PAGE) /* frames in one reservation: Linux's balloon */
 
 static void next_part(struct sim_op *op);
 
@@ -121,6 +123,93 @@ static int check(const struct sim_op *op, struct cl_error *reterr)
 		return cl_fail(reterr, EINVAL, "balloon: %s may have %llu MiB at most", taker->name,
 			       (unsigned long long)(taker->mem_max >> 20));
 	return 0;
+}
+
+/* ---- asked for a size, as by xenstore's memory/target ---- */
+
+struct sim_balloon {
+	struct sim_domain *domain;
+	struct sim_event again;
+	uint64_t had; /* by the domain, before it was asked first */
+};
+
+static void step(struct sim_domain *domain);
+
+static void try_again(struct sim_queue *queue, struct sim_event *event)
+{
+	step(sim_of(event, struct sim_balloon, again)->domain);
+}
+
+static void stepped(struct sim_op *op)
+{
+	struct sim_domain *domain = op->order.owner;
+
+	sim_after(&op->manager->world->queue, &domain->balloon->again, RETRY_NS);
+}
+
+/* Its own nodes, where these have as much free. */
+static uint64_t nodes_for(const struct sim_domain *domain, uint64_t bytes)
+{
+	const struct sim_world *world = domain->world;
+	uint64_t nodes = 0, there = 0;
+
+	for (uint32_t node = 0; node < world->node_count; node++) {
+		if (domain->mem[node] == 0)
+			continue;
+		nodes |= UINT64_C(1) << node;
+		there += world->nodes[node].free_bytes;
+	}
+	return there >= bytes ? nodes : 0;
+}
+
+/* As much of the way as is possible now. */
+static void step(struct sim_domain *domain)
+{
+	struct sim_world *world = domain->world;
+	struct sim_order order = { .kind = SIM_OP_BALLOON, .done = stepped, .owner = domain };
+	uint64_t has = sim_domain_bytes(domain), to = domain->mem_target, free = 0, floor;
+
+	for (uint32_t node = 0; node < world->node_count; node++)
+		free += world->nodes[node].free_bytes;
+	floor = domain->balloon->had > domain->balloon_max
+			? domain->balloon->had - domain->balloon_max
+			: 0;
+	to = to < floor ? floor : to;
+	if (!domain->alive || to == has)
+		return;
+	order.bytes = to < has ? has - to : least(to - has, free);
+	if (to < has)
+		order.guest = domain;
+	else
+		order.taker = domain;
+	order.nodes = to < has ? 0 : nodes_for(domain, order.bytes);
+	if (order.bytes == 0 || sim_manage(world->manager, &order, NULL) < 0)
+		sim_after(&world->queue, &domain->balloon->again, RETRY_NS);
+}
+
+bool sim_balloon_aim(struct sim_world *world, struct sim_domain *domain, uint64_t bytes)
+{
+	if (!world->manager && !sim_manager_new(world))
+		return false;
+	if (!domain->balloon) {
+		domain->balloon = calloc(1, sizeof(*domain->balloon));
+		if (!domain->balloon)
+			return false;
+		sim_event_init(&world->queue, &domain->balloon->again, try_again);
+		domain->balloon->domain = domain;
+		domain->balloon->had = sim_domain_bytes(domain);
+	}
+	domain->mem_target = bytes;
+	if (!sim_is_pending(&domain->balloon->again))
+		step(domain);
+	return true;
+}
+
+void sim_balloon_done(struct sim_domain *domain)
+{
+	if (domain->balloon)
+		sim_event_done(&domain->world->queue, &domain->balloon->again);
+	free(domain->balloon);
 }
 
 int sim_op_balloon(struct sim_op *op, struct cl_error *reterr)

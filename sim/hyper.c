@@ -283,6 +283,7 @@ struct sim_domain *sim_domain_new(struct sim_world *world, enum sim_domain_kind 
 	domain->weight = 256;
 	domain->extra = true;
 	domain->alive = true;
+	domain->balloon_max = UINT64_MAX;
 	for (uint32_t i = 0; i < vcpus; i++)
 		cl_cpuset_add(&all, i);
 	domain->root = sim_group_new(domain, "/", &all);
@@ -316,6 +317,7 @@ void sim_domain_free(struct sim_world *world, struct sim_domain *domain)
 		world->domain_count--;
 		break;
 	}
+	sim_balloon_done(domain);
 	free(domain->vcpus);
 	free(domain->tasks);
 	free(domain);

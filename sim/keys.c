@@ -79,6 +79,7 @@ static const struct sim_load_param pool_keys[] = {
 static const struct sim_load_param dom0_keys[] = {
 	{ "vcpus", "0 is one for each pCPU of its pool", SIM_COUNT, 0, 0, SIM_VCPUS_MAX, DOMAIN(vcpus) },
 	{ "pinned", "each of them to one of these pCPUs, in their order (Xen's dom0_vcpus_pin)", SIM_BOOL, 0, 0, 1, DOMAIN(pinned) },
+	{ "memory_max", "what its balloon may have at most (dom0_mem's max:); 0 is what it has from the start", SIM_BYTES, 0, 0, UINT64_C(1) << 46, DOMAIN(memory_max) },
 	MEMORY(1024 * MIB), WHERE, SHARE, { 0 },
 };
 static const struct sim_load_param driver_keys[] = {
@@ -89,6 +90,7 @@ static const struct sim_load_param guest_keys[] = {
 	{ "count", "how many of this kind, called NAME-0 and so on", SIM_COUNT, 1, 1, SIM_DOMAINS_MAX, DOMAIN(count) },
 	{ "vcpus", "of each", SIM_COUNT, 1, 1, SIM_VCPUS_MAX, DOMAIN(vcpus) },
 	MEMORY(512 * MIB), WHERE, SHARE,
+	{ "balloon", "the most that its balloon driver gives; 0: it has none", SIM_BYTES, UINT64_C(1) << 46, 0, UINT64_C(1) << 46, DOMAIN(balloon) },
 	{ "nic", "the physical device that its virtual one leads to; by default the first, 'none' for none", SIM_TEXT, 0, 0, 0, DOMAIN(nic) },
 	{ "queues", "of its network device", SIM_COUNT, 1, 1, SIM_QUEUES_MAX, DOMAIN(queues) },
 	{ "disk", "the physical disk that its virtual one is on; by default the first, 'none' for none", SIM_TEXT, 0, 0, 0, DOMAIN(disk) },

@@ -114,6 +114,12 @@ struct sim_domain *sim_manage_forget(struct sim_manager *manager, const void *ow
  * balloon: bytes (to have); shutdown: CPU time in the guest; else not used. */
 int sim_manage_event(struct sim_world *world, const char *what, const char *guest, uint64_t number,
 		     struct cl_error *reterr);
+/*
+ * The domain's balloon is asked to leave it so many bytes, and goes on until it has them: it waits
+ * for memory that is not free yet, gives no more than its driver can, and takes no more than the
+ * domain may have. False: no memory.
+ */
+bool sim_balloon_aim(struct sim_world *world, struct sim_domain *domain, uint64_t bytes);
 /* What was done since the counts were zeroed. */
 void sim_manage_report(const struct sim_manager *manager, struct sim_report *report);
 

@@ -107,7 +107,7 @@ static int give_memory(struct sim_world *world, struct sim_domain *domain,
 	if (!take_memory(world, domain, nodes, setup->memory))
 		return cl_fail(reterr, ENOSPC, "creating %s: its nodes have not that much memory",
 			       domain->name);
-	domain->mem_max = setup->memory;
+	domain->mem_max = setup->memory_max > setup->memory ? setup->memory_max : setup->memory;
 	return 0;
 }
 
@@ -122,8 +122,10 @@ static void set_domain(struct sim_world *world, struct sim_domain *domain,
 		domain->period_ns = setup->period_ns;
 		domain->budget_ns = setup->budget_ns;
 	}
-	if (domain->kind == SIM_GUEST)
+	if (domain->kind == SIM_GUEST) {
+		domain->balloon_max = setup->balloon;
 		prefer_nodes(world, domain);
+	}
 	for (uint32_t i = 0; i < domain->vcpu_count && !cl_cpuset_empty(&setup->hard); i++)
 		sim_vcpu_pin(world, &domain->vcpus[i], &setup->hard);
 	domain->pool->ops->changed(domain->pool, domain);

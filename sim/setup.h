@@ -80,7 +80,7 @@ struct sim_setup_pool {
 
 struct sim_setup_domain { /* dom0, driver domains, guests */
 	uint64_t count, vcpus, memory, weight, cap, period_ns, budget_ns, extra;
-	uint64_t pinned, queues, rings, indirect;
+	uint64_t pinned, queues, rings, indirect, memory_max, balloon;
 	char node[CL_PATH_MAX], pcpus[CL_PATH_MAX], pool[CL_PATH_MAX];
 	char nic[CL_PATH_MAX], disk[CL_PATH_MAX];
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Changes to a simulated host: compare and set, as on a real one. */
 #include "io.h"
+#include "manage.h"
 #include "sched.h"
 #include "view.h"
 
@@ -13,7 +14,7 @@ struct object { /* what a change is of */
 	struct sim_group *group;
 	struct sim_vcpu *vcpu;
 	struct sim_vif *vif;
-	struct sim_domain *domain; /* of a cap, weight or budget */
+	struct sim_domain *domain; /* of a cap, weight, budget or memory */
 	struct sim_vbd *vbd;
 };
 
@@ -40,7 +41,8 @@ static struct sim_domain *find_domain(struct sim_world *world, const struct cl_c
 		struct sim_domain *domain = world->domains[i];
 
 		if (domain->alive && domain->id == change->domid &&
-		    cl_uuid_compare(&domain->uuid, &change->domain) == 0)
+		    (domain->kind == SIM_DOM0 ||
+		     cl_uuid_compare(&domain->uuid, &change->domain) == 0))
 			return domain;
 	}
 	return NULL;
@@ -149,6 +151,7 @@ static int find(struct sim_view *view, const struct cl_change *change, struct ob
 	case CL_CHANGE_CAP:
 	case CL_CHANGE_WEIGHT:
 	case CL_CHANGE_BUDGET:
+	case CL_CHANGE_MEMORY:
 		ret->domain = find_domain(view->world, change);
 		return ret->domain ? 0
 				   : cl_fail(reterr, ESRCH, "simulated domain %u is gone",
@@ -231,7 +234,11 @@ static void look(const struct cl_change *change, const struct object *object,
 		ret->cpus = object->vcpu->hard;
 	if (object->vif)
 		ret->number = object->vif->threaded;
-	if (object->domain)
+	if (object->domain && change->kind == CL_CHANGE_MEMORY)
+		ret->number =
+			(int64_t)(object->domain->mem_target ? object->domain->mem_target
+							     : sim_domain_bytes(object->domain));
+	else if (object->domain)
 		ret->number = (int64_t)*entitlement(object->domain, change->kind);
 }
 
@@ -353,6 +360,10 @@ int sim_view_apply(struct sim_view *view, const struct cl_change *change, struct
 	case CL_CHANGE_PACKETS:
 		set_limit(view->world, change, &object);
 		return 0;
+	case CL_CHANGE_MEMORY:
+		return sim_balloon_aim(view->world, object.domain, (uint64_t)change->to.number)
+			       ? 0
+			       : cl_fail(reterr, ENOMEM, "simulated balloon: no memory");
 	}
 	return 0;
 }

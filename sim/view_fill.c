@@ -127,6 +127,19 @@ static void fill_pools(const struct filling *f)
 	}
 }
 
+static void fill_memory(const struct filling *f)
+{
+	struct cl_memory *memory = &f->snap->memory;
+
+	memory->bytes = 0;
+	for (uint32_t node = 0; node < f->world->node_count; node++)
+		memory->bytes += f->dom0->mem[node];
+	memory->target_bytes = f->dom0->mem_target ? f->dom0->mem_target : memory->bytes;
+	memory->max_bytes = f->dom0->mem_max;
+	memory->claimed_bytes = 0;
+	memory->total_bytes = memory->bytes;
+}
+
 /* ---- guests ---- */
 
 static void fill_vcpus(struct filling *f, const struct sim_domain *domain, struct cl_guest_ix guest)
@@ -207,6 +220,7 @@ static struct cl_guest_ix fill_guest(struct filling *f, const struct sim_domain 
 	guest->reaped_ns = 0;
 	guest->mem_bytes = guest->balloon_bytes = bytes;
 	guest->mem_max_bytes = domain->mem_max ? domain->mem_max : bytes;
+	guest->target_bytes = domain->mem_target ? domain->mem_target : bytes;
 	guest->read_ns = f->world->queue.now_ns;
 	guest->domid = domain->id;
 	guest->pool = domain->pool->id;
@@ -345,6 +359,7 @@ void sim_view_fill(struct sim_view *view, struct cl_snapshot *snap)
 	fill_nodes(&f);
 	fill_cpus(&f);
 	fill_pools(&f);
+	fill_memory(&f);
 	fill_groups(&f);
 	for (uint32_t i = 1; i < f.world->domain_count; i++) {
 		const struct sim_domain *domain = f.world->domains[i];

@@ -151,6 +151,8 @@ struct sim_vcpu {
 
 enum sim_domain_kind { SIM_DOM0, SIM_DRIVER, SIM_GUEST };
 
+struct sim_balloon; /* balloon.c */
+
 struct sim_domain {
 	struct sim_world *world;
 	enum sim_domain_kind kind;
@@ -166,6 +168,9 @@ struct sim_domain {
 	uint64_t latency_ns;           /* SEDF: period to begin with after a long block; 0: none */
 	uint64_t mem[SIM_NODES_MAX];   /* bytes on each node */
 	uint64_t mem_max;
+	uint64_t mem_target;         /* what its balloon is asked to leave it; 0: what it has */
+	uint64_t balloon_max;        /* the most that its balloon gives; 0: it has none */
+	struct sim_balloon *balloon; /* NULL: never asked */
 	/* Pages: how often loads have written one, and how many different ones they write round and
 	 * round. What was written in a while: the lesser of the two. */
 	uint64_t dirty_writes, dirty_set;
@@ -280,6 +285,7 @@ void sim_os_done(struct sim_world *world, struct sim_vcpu *vcpu);
 struct sim_domain *sim_domain_new(struct sim_world *world, enum sim_domain_kind kind,
 				  const char *name, uint32_t vcpus, struct sim_pool *pool);
 void sim_domain_free(struct sim_world *world, struct sim_domain *domain);
+void sim_balloon_done(struct sim_domain *domain); /* balloon.c: before the domain goes */
 void sim_domain_pause(struct sim_world *world, struct sim_domain *domain, bool pause);
 void sim_vcpu_wake(struct sim_world *world, struct sim_vcpu *vcpu);
 void sim_vcpu_block(struct sim_world *world, struct sim_vcpu *vcpu);

@@ -118,6 +118,35 @@ static void check_systemd(const struct cl_xen *xen, const struct speaker *to)
 		      "fence of masks (CPUAffinity= in system.conf holds for all)");
 }
 
+/* What Algorithm 1 (size=1) would find here. */
+static void check_memory(const struct cl_xen *xen, const struct speaker *to)
+{
+	uint64_t target = xen->dom0_target_bytes, max = xen->dom0.mem_max_bytes;
+
+	if (xen->manager[0])
+		speak(to, "lost",
+		      "%s runs here and moves domains' memory: closer leaves it to that, and only says "
+		      "what it would move (size=1)",
+		      xen->manager);
+	if (target == CL_UNKNOWN)
+		speak(to, "lost",
+		      "xenstore does not say what dom0's memory is set to: no guest's memory is moved "
+		      "to it");
+	else if (max == CL_UNKNOWN)
+		speak(to, "note",
+		      "dom0's memory has no limit: boot Xen with dom0_mem=%lluM,max:... so that there is "
+		      "room for what guests contribute (closer advise)",
+		      (unsigned long long)(target >> 20));
+	else if (max <= target)
+		speak(to, "lost",
+		      "dom0 has all of the memory that it may have (%llu MiB): nothing can be moved to "
+		      "it; boot Xen with a larger dom0_mem=...,max: (closer advise)",
+		      (unsigned long long)(max >> 20));
+	else
+		speak(to, "ok", "dom0 has %llu MiB and may have %llu MiB",
+		      (unsigned long long)(target >> 20), (unsigned long long)(max >> 20));
+}
+
 static void check_guest(const struct cl_xen_guest *guest, const struct speaker *to)
 {
 	static const struct cl_uuid none;
@@ -163,6 +192,8 @@ void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, 
 		speak(&to, "bad", "%s", xen->store_problem);
 	check_pins(xen, &to);
 	check_pools(xen, &to);
+	cl_xen_read_targets(xen, cl_clock_ns() + CL_NS_PER_S);
+	check_memory(xen, &to);
 	for (uint32_t i = 0; i < xen->guest_count; i++)
 		check_guest(&xen->guests[i], &to);
 	if (xen->dropped_guests)

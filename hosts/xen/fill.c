@@ -236,6 +236,7 @@ static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_
 		out->home_most.v = (uint32_t)__builtin_ctzll(out->home);
 	out->mem_bytes = out->balloon_bytes = guest->domain.mem_bytes;
 	out->mem_max_bytes = guest->domain.mem_max_bytes;
+	out->target_bytes = guest->target_bytes;
 	out->described = guest->described;
 	/* A watch says when what was read is old; without xenstore nothing says it. */
 	out->read_ns = guest->dirty || xen->store_problem[0] ? guest->described_ns : snap->taken_ns;
@@ -350,5 +351,6 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 		     UINT32_C(1) << CL_CAN_ENTITLEMENT;
 	snap->dropped.guests += xen->dropped_guests;
 	cl_build_finish(xen->build, xen->threads, snap);
+	cl_xen_fill_memory(xen, snap);
 	return 0;
 }

@@ -50,7 +50,9 @@ static void drop(struct cl_xen *xen, struct cl_xen_guest *guest)
 static void begin(struct cl_xen *xen, const struct cl_hyper_domain *domain,
 		  struct cl_xen_guest *guest)
 {
-	*guest = (struct cl_xen_guest){ .domain = *domain, .dirty = true, .ix = { CL_NONE } };
+	*guest = (struct cl_xen_guest){
+		.domain = *domain, .dirty = true, .ix = { CL_NONE }, .target_bytes = CL_UNKNOWN
+	};
 	xen->rescan = true;
 }
 
@@ -68,6 +70,7 @@ int cl_xen_list_guests(struct cl_xen *xen, struct cl_error *reterr)
 		if (domains[i].domid == 0) {
 			xen->dom0_vcpus = domains[i].vcpu_count;
 			xen->dom0_pool = domains[i].cpupool;
+			xen->dom0 = domains[i];
 			continue;
 		}
 		/* A domain that dies has its memory left, but no work. */

@@ -52,6 +52,7 @@ struct cl_xen_guest {
 	bool dirty, described, housed; /* housed: home is not asked again */
 	uint64_t described_ns;
 	uint64_t home;         /* 0: not known */
+	uint64_t target_bytes; /* memory/target; CL_UNKNOWN */
 	int32_t model;         /* pid of its device model, or 0 */
 	uint32_t driver_domid; /* of a back end that is not in dom0, or 0 */
 	struct cl_xen_device *devices;
@@ -98,6 +99,10 @@ struct cl_xen {
 	struct cl_irqs *irqs;
 	char irq_problem[CL_ERROR_MAX];
 	struct cl_hyper_machine machine;
+	struct cl_hyper_domain dom0;
+	uint64_t dom0_target_bytes; /* CL_UNKNOWN */
+	uint32_t target_next;       /* the guest whose target is read next */
+	char manager[CL_XEN_COMM];  /* a daemon that moves domains' memory itself; "": none */
 	struct cl_hyper_pool pools[CL_XEN_POOLS_MAX];
 	uint32_t pool_count;
 	uint64_t machine_ns;
@@ -152,6 +157,15 @@ void cl_xen_settle_tools(struct cl_xen *xen, bool all);
 
 /* fill.c */
 int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *reterr);
+
+/* targets.c: reads what balloons are set to: dom0's, and of some guests at each call. */
+void cl_xen_read_targets(struct cl_xen *xen, uint64_t deadline_ns);
+/* A change of a domain's target was made: what was read before is old. */
+void cl_xen_targeted(struct cl_xen *xen, const struct cl_change *change);
+/* Into the snapshot; can: may it be set here? */
+void cl_xen_fill_memory(struct cl_xen *xen, struct cl_snapshot *snap);
+/* Does a process of this name move domains' memory, as Qubes' qmemman and XAPI's squeezed do? */
+bool cl_xen_moves_memory(const char *comm);
 
 /* check.c */
 void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, const char *text),

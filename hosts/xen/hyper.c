@@ -274,6 +274,16 @@ int cl_hyper_machine(struct cl_hyper *hyper, struct cl_hyper_machine *ret_machin
 	return 0;
 }
 
+int cl_hyper_claimed(struct cl_hyper *hyper, uint64_t *ret_bytes)
+{
+	xc_physinfo_t info = { 0 };
+
+	if (xc_physinfo(hyper->xc, &info) < 0)
+		return -errno;
+	*ret_bytes = info.outstanding_pages * XC_PAGE_SIZE;
+	return 0;
+}
+
 int cl_hyper_port(struct cl_hyper *hyper, uint32_t domid, uint32_t port, uint32_t *ret_vcpu)
 {
 	xc_evtchn_status_t status = { .dom = (domid_t)domid, .port = port };

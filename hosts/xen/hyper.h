@@ -70,6 +70,8 @@ int cl_hyper_set_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu
 int cl_hyper_home(struct cl_hyper *hyper, uint32_t domid, uint64_t *ret_nodes);
 int cl_hyper_machine(struct cl_hyper *hyper, struct cl_hyper_machine *ret_machine,
 		     struct cl_error *reterr);
+/* Memory of the nodes' free that is promised to domains being made (claims). */
+int cl_hyper_claimed(struct cl_hyper *hyper, uint64_t *ret_bytes);
 /*
  * The vCPU of domid that is told of events on this port of it, if the other end is dom0: ports come
  * from the guest. -ENOENT otherwise.

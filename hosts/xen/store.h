@@ -2,7 +2,7 @@
 /*
  * store: a client of xenstore that cannot be held up by it.
  *
- *   open -> watch* -> { read | list | drain }* -> close
+ *   open -> watch* -> { read | list | write | drain }* -> close
  *
  * The protocol itself (xen/include/public/io/xs_wire.h; docs/misc/xenstore.txt) rather than
  * libxenstore: that waits for ever for a xenstored that is slow or dead, and allocates for each

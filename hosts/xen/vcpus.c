@@ -2,6 +2,7 @@
 /* Domains' vCPUs as objects of a change. */
 #include "xen/vcpus.h"
 #include "xen/entitle.h"
+#include "xen/memory.h"
 #include "xen/parse.h"
 
 #include "lib.h"
@@ -65,6 +66,8 @@ int cl_xen_vcpu_read(struct cl_hyper *hyper, const struct cl_change *change,
 
 	if (r < 0)
 		return r;
+	if (change->kind == CL_CHANGE_MEMORY)
+		return cl_xen_memory_read(change, &domain, ret_setting, reterr);
 	return cl_change_entitles(change->kind)
 		       ? cl_xen_entitlement_read(hyper, change, &domain, ret_setting, reterr)
 		       : read_cpus(hyper, change, ret_setting, reterr);
@@ -91,6 +94,8 @@ int cl_xen_vcpu_apply(struct cl_hyper *hyper, const struct cl_change *change,
 	char want[SHOWN], have[SHOWN];
 	int r;
 
+	if (change->kind == CL_CHANGE_MEMORY)
+		return cl_xen_memory_apply(hyper, change, reterr);
 	if (cl_change_entitles(change->kind))
 		return cl_xen_entitlement_apply(hyper, change, reterr);
 	r = cl_xen_vcpu_read(hyper, change, &is, reterr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * vcpus: compare and set of a domain's vCPU: the physical CPUs that it may be on (hard affinity);
- * and of a domain's cap, weight or budget (entitle.h).
+ * and of a domain's cap, weight or budget (entitle.h), or what its balloon leaves it (memory.h).
  *
  * The domain is known by its number and its uuid, as the snapshot showed it; a number that is
  * another's by now is -ESRCH, and so is a domain that dies. -EINVAL: none of the physical CPUs is

@@ -193,6 +193,7 @@ static void walk(struct cl_xen *xen)
 
 	for (uint32_t i = 0; i < xen->work_top; i++)
 		xen->works[i].found = false;
+	xen->manager[0] = '\0';
 	rewinddir(xen->proc);
 	while ((entry = readdir(xen->proc))) {
 		struct cl_xen_stat stat;
@@ -206,6 +207,8 @@ static void walk(struct cl_xen *xen)
 			look_at_kernel_thread(xen, (int32_t)pid, &stat);
 		else
 			cl_xen_look_at_process(xen, (int32_t)pid, &stat);
+		if (!cl_xen_is_kernel_thread(&stat) && cl_xen_moves_memory(stat.comm))
+			snprintf(xen->manager, sizeof(xen->manager), "%s", stat.comm);
 	}
 	for (uint32_t i = 0; i < xen->guest_count; i++)
 		look_at_model(xen, &xen->guests[i]);

@@ -69,6 +69,7 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 		return cl_fail(reterr, ENOMEM, "opening xen: no memory");
 	xen->host.ops = &xen_ops;
 	xen->store.fd = xen->loadavg = -1;
+	xen->dom0_target_bytes = CL_UNKNOWN;
 	cl_scale_begin(&xen->scale);
 	cl_cgroup_find(&xen->cgroup);
 	r = *arg ? cl_fail(reterr, EINVAL,
@@ -126,6 +127,7 @@ static int xen_observe(struct cl_host *host, uint64_t deadline_ns, struct cl_sna
 	if (r < 0)
 		return r;
 	cl_xen_describe(xen, now_ns + left / 4 * STORE_QUARTERS, ANSWER_NS);
+	cl_xen_read_targets(xen, now_ns + left / 4 * STORE_QUARTERS);
 	cl_xen_scan(xen);
 	r = cl_xen_fill(xen, snap, reterr);
 	xen->stirred = false;
@@ -155,6 +157,8 @@ static int xen_apply(struct cl_host *host, const struct cl_change *change, struc
 
 		if (r < 0) /* perhaps its pool is another by now */
 			xen->machine_ns = 0;
+		if (change->kind == CL_CHANGE_MEMORY)
+			cl_xen_targeted(xen, change);
 		return r;
 	}
 	/* Whatever comes of it: what was read before is not to be believed any more. */

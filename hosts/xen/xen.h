@@ -19,12 +19,12 @@
 extern const struct cl_host_ops cl_host_xen;
 
 /* What a module and its program must agree on: a module left over from another build is refused. */
-#define CL_XEN_MODULE_ABI    3u
+#define CL_XEN_MODULE_ABI    4u
 #define CL_XEN_MODULE_SYMBOL "cl_xen_module"
 
 /*
- * Domains alone (CL_CHANGE_VCPU, _CAP, _WEIGHT, _BUDGET), as cl_host_ops has them: what undo needs
- * of Xen. No xenstore, no threads.
+ * Domains alone (CL_CHANGE_VCPU, _CAP, _WEIGHT, _BUDGET, _MEMORY), as cl_host_ops has them: what
+ * undo needs of Xen. No threads; xenstore for MEMORY alone.
  */
 struct cl_hyper;
 struct cl_xen_vcpus {

@@ -34,6 +34,7 @@ enum cl_change_kind {
 	CL_CHANGE_QUOTA,  /* CPU time of a container, ns */
 	CL_CHANGE_IO,     /* bytes that a container reads from a disk, and as many written */
 	CL_CHANGE_PACKETS, /* packets that go out of a network device, to its guest */
+	CL_CHANGE_MEMORY,  /* what a domain's balloon leaves it, bytes */
 };
 
 struct cl_setting {
@@ -44,9 +45,9 @@ struct cl_setting {
 				   one) */
 	struct cl_cpuset cpus;  /* THREAD, IRQ, GROUP, VCPU; FENCE: what is left to all others */
 	/*
-	 * FENCE, NIC, CAP, WEIGHT, BUDGET; GROUP, absent: 1: nor had the group above it passed the
-	 * cpuset controller down (v2); QUOTA, IO, absent: 1: likewise the controller that they
-	 * need; RATE, QUOTA, IO, PACKETS, present: so much each period
+	 * FENCE, NIC, CAP, WEIGHT, BUDGET, MEMORY; GROUP, absent: 1: nor had the group above it
+	 * passed the cpuset controller down (v2); QUOTA, IO, absent: 1: likewise the controller
+	 * that they need; RATE, QUOTA, IO, PACKETS, present: so much each period
 	 */
 	int64_t number;
 	uint64_t period_ns; /* of these four, present */
@@ -59,8 +60,8 @@ struct cl_change {
 				 itself, which cgroup v2 moves as a whole */
 	uint32_t irq;         /* IRQ */
 	char path[CL_PATH_MAX]; /* GROUP, FENCE, QUOTA, IO; NIC, PACKETS: the device's name */
-	struct cl_uuid domain;  /* VCPU, CAP, WEIGHT, BUDGET, RATE; all zero: the privileged domain
-				   itself */
+	struct cl_uuid domain;  /* VCPU, CAP, WEIGHT, BUDGET, MEMORY, RATE; all zero: the privileged
+				   domain  itself */
 	uint32_t domid;         /* likewise: its number then; another domain may have it by now */
 	uint32_t vcpu;          /* VCPU */
 	uint32_t handle;        /* RATE: the device's number in xenstore */
@@ -68,10 +69,11 @@ struct cl_change {
 	struct cl_setting from, to;
 };
 
-/* Is it of what a domain is entitled to: a number on the domain itself? */
+/* Is it of what a domain is entitled to, CPU or memory: a number on the domain itself? */
 static inline bool cl_change_entitles(enum cl_change_kind kind)
 {
-	return kind == CL_CHANGE_CAP || kind == CL_CHANGE_WEIGHT || kind == CL_CHANGE_BUDGET;
+	return kind == CL_CHANGE_CAP || kind == CL_CHANGE_WEIGHT || kind == CL_CHANGE_BUDGET ||
+	       kind == CL_CHANGE_MEMORY;
 }
 
 /* Why wait() came back. */

@@ -9,9 +9,9 @@
 #include <closer/base.h>
 
 /*
- * X(member, unit, default, least, most, what it does). Units: NS, PPM, COUNT, BOOL, CHARGE. In text
- * a NS takes the suffixes ns us ms s m h (a bare number is seconds), a PPM takes % (a bare number
- * is a share from 0 to 1).
+ * X(member, unit, default, least, most, what it does). Units: NS, PPM, BYTES, COUNT, BOOL, CHARGE.
+ * In text a NS takes the suffixes ns us ms s m h (a bare number is seconds), a PPM takes % (a bare
+ * number is a share from 0 to 1), a BYTES KiB MiB GiB TiB.
  */
 /* clang-format off */
 #define CL_PARAMS(X) \
@@ -36,12 +36,23 @@
 	X(charge, CHARGE, 0, 0, 2, "take what the host spends for a guest out of its cap, weight or budget: off, closer (as measured) or sedf-dc (divided by packets)") \
 	X(charge_periods, COUNT, 4, 1, 1000, "intervals over which a debt is taken back") \
 	X(charge_floor, PPM, 100000, 10000, 1000000, "least share of what it paid for that is left to a guest in debt") \
-	X(charge_keep, NS, 60000000000, 0, 86400000000000, "how long a guest may be gone, as in a reboot, before its debt is written off") \
+	X(charge_keep, NS, 60000000000, 0, 86400000000000, "how long a guest may be gone, as in a reboot, before its debt is written off, or its memory's setting forgotten") \
 	X(charge_send, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest sends") \
 	X(charge_receive, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest receives") \
 	X(guard_over, COUNT, 3, 1, 64, "intervals over its limit, of the last guard_window, after which a guest is held back") \
 	X(guard_window, COUNT, 5, 1, 64, "how many intervals are looked back at") \
-	X(guard_release, NS, 10000000000, 1000000000, 3600000000000, "how long a guest that is held back must ask for less before it is let go")
+	X(guard_release, NS, 10000000000, 1000000000, 3600000000000, "how long a guest that is held back must ask for less before it is let go") \
+	X(size, BOOL, 0, 0, 1, "move memory between guests and the privileged side as guests' I/O needs it (Algorithm 1)") \
+	X(size_eps, BYTES, 16777216, 0, 1099511627776, "a guest's first contribution, for each of its nodes") \
+	X(size_eps_share, PPM, 0, 0, 1000000, "the same as a share of its memory; both are added") \
+	X(size_increment, BYTES, 16777216, 1048576, 1099511627776, "memory that is claimed from a guest for each level of I/O") \
+	X(size_level, BYTES, 33554432, 4096, 1099511627776, "I/O of a level: bytes a second over all of a guest's devices") \
+	X(size_levels, COUNT, 8, 0, 1000, "most levels for which memory is claimed") \
+	X(size_hysteresis, PPM, 250000, 0, 1000000, "by how much of a level I/O must fall below it before memory is given back") \
+	X(size_hold, NS, 5000000000, 0, 3600000000000, "how long it must stay there") \
+	X(size_floor, PPM, 500000, 0, 1000000, "least share of its memory that is left to a guest") \
+	X(size_reserve, BYTES, 16777216, 0, 1099511627776, "memory that is left free: the hypervisor's, and in the privileged side") \
+	X(size_patience, NS, 5000000000, 100000000, 3600000000000, "a balloon that has not moved for this long has stopped")
 /* clang-format on */
 
 /*
@@ -59,7 +70,14 @@ struct cl_guard {
 	uint64_t of_cpu; /* 1: of one CPU, 0: of the privileged side */
 };
 
-enum cl_unit { CL_UNIT_NS, CL_UNIT_PPM, CL_UNIT_COUNT, CL_UNIT_BOOL, CL_UNIT_CHARGE };
+enum cl_unit {
+	CL_UNIT_NS,
+	CL_UNIT_PPM,
+	CL_UNIT_BYTES,
+	CL_UNIT_COUNT,
+	CL_UNIT_BOOL,
+	CL_UNIT_CHARGE,
+};
 
 /* By whose rule guests are charged for what the host spends for them: core/charge.c. */
 /* clang-format off */

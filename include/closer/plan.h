@@ -46,6 +46,7 @@ enum cl_phase {
 	X(GROUP_QUOTA, "group-quota", CL_PHASE_LIMIT, "limit the CPU time of a container") \
 	X(GROUP_IO, "group-io", CL_PHASE_LIMIT, "limit what a container reads from and writes to a disk") \
 	X(PACKET_RATE, "packet-rate", CL_PHASE_LIMIT, "limit the packets that go to a guest: the rest is dropped") \
+	X(MEMORY_TARGET, "memory-target", CL_PHASE_LIMIT, "set what the balloon of a domain leaves it, in bytes; of the privileged one, too") \
 	X(THREAD_RELEASE, "release-thread", CL_PHASE_REMOVE, "forget what we set: somebody else has changed it; nothing is written") \
 	X(IRQ_RELEASE, "release-interrupt", CL_PHASE_REMOVE, "likewise for an interrupt") \
 	X(CPU_RELEASE, "release-cpu", CL_PHASE_REMOVE, "likewise for a vCPU of the privileged domain") \
@@ -53,6 +54,7 @@ enum cl_phase {
 	X(CAP_RELEASE, "release-cap", CL_PHASE_REMOVE, "likewise for a guest's cap") \
 	X(WEIGHT_RELEASE, "release-weight", CL_PHASE_REMOVE, "likewise for its weight") \
 	X(BUDGET_RELEASE, "release-budget", CL_PHASE_REMOVE, "likewise for its budget") \
+	X(MEMORY_RELEASE, "release-memory", CL_PHASE_REMOVE, "likewise for what its balloon leaves it") \
 	X(GROUP_REMOVE, "remove-container", CL_PHASE_REMOVE, "remove an empty container of a guest that is gone")
 /* clang-format on */
 
@@ -102,7 +104,7 @@ struct cl_value {
 };
 
 /* Why something is as it is: X(ID, name, text; %0 %1 %2 are the reason's numbers, with :c cpu, :n
- * node, :p share in ppm, :t ns, :v vcpu, :g plain) */
+ * node, :p share in ppm, :t ns, :v vcpu, :b bytes, :g plain) */
 /* clang-format off */
 #define CL_REASONS(X) \
 	X(NONE, "none", "nothing to say") \
@@ -127,6 +129,9 @@ struct cl_value {
 	X(DEBT, "debt", "owes %0:t that the host spent for it: %1:p of what it paid for is left to it for now") \
 	X(PAID, "paid", "owes %0:t: what it paid for is its own again") \
 	X(REBORN, "reborn", "it came back with what closer had left to it: first what it paid for") \
+	X(CLAIM, "claim", "I/O of %0:b a second, level %1:g: it contributes %2:b to the privileged side") \
+	X(RETURN, "return", "I/O of %0:b a second, level %1:g: it contributes %2:b, and has the rest back") \
+	X(HOLD, "hold", "%0:b of %1:g guest(s), for their I/O") \
 	/* held back */ \
 	X(OVER_LIMIT, "over-limit", "it used %0:p of a CPU on the privileged side, over its limit of %1:p") \
 	X(HELD_BACK, "held-back", "held back: it uses %0:p of a CPU on the privileged side, its limit is %1:p") \
@@ -148,6 +153,13 @@ struct cl_value {
 	X(PINS_FIRST, "pins-first", "%0:g vCPU(s) of the privileged domain move in this plan: placed after that") \
 	X(UNMEASURED, "unmeasured", "times are estimates here: it is charged nothing") \
 	X(NO_LEVER, "no-lever", "its scheduler has no cap, weight or budget to take %0:t out of: it goes on owing") \
+	X(IN_FLIGHT, "in-flight", "%0:b of %1:b are on their way") \
+	X(STOPPED, "balloon-stopped", "its balloon stopped at %0:b of %1:b: asked again in %2:t") \
+	X(FLOOR, "memory-floor", "%0:b are asked for, but no more than %1:b may be taken") \
+	X(NO_BALLOON, "no-balloon", "it has no memory target: it contributes nothing") \
+	X(NO_FREE, "no-free-memory", "%1:b wait for free memory: the hypervisor has %0:b") \
+	X(NO_ROOM, "no-room", "the privileged side has room for %0:b of it: boot it with more (dom0_mem=,max:)") \
+	X(NEEDED, "needed", "the privileged side has but %0:b to spare: it keeps %1:b for now") \
 	X(CANNOT, "not-possible", "the host cannot do this here")
 /* clang-format on */
 
@@ -171,7 +183,8 @@ struct cl_object {                 /* one of them, by the action's kind */
 	struct cl_nic_ix nic;      /* NAPI_THREAD, NIC_RATE, PACKET_RATE */
 	uint64_t key; /* cl_state_throttle.key; of GROUP_IO, with group, the disk's device */
 	struct cl_vcpu_ix vcpu;   /* VCPU_* */
-	struct cl_guest_ix guest; /* whose it is, or CL_NONE; CAP_*, WEIGHT_*, BUDGET_*: itself */
+	struct cl_guest_ix guest; /* whose it is, or CL_NONE; CAP_*, WEIGHT_*, BUDGET_*: itself;
+				   * MEMORY_*: itself, NONE: the privileged domain */
 };
 
 struct cl_action {
@@ -232,6 +245,29 @@ struct cl_charge_books {                /* all zero where nothing is charged */
 	struct cl_why why; /* why it is held back, or charged nothing; NONE: it owes nothing */
 };
 
+/* What a guest contributes to the privileged side's memory (core/size.c); all zero where nothing is
+ * moved. Bytes. */
+struct cl_size_books {
+	uint64_t io;       /* of all its devices, a second */
+	uint64_t contract; /* the operator's target, M */
+	uint64_t level;    /* of I/O; past as many increments as it has levels */
+	uint64_t asked;    /* nodes * eps + level * increment */
+	uint64_t given;    /* what its balloon has given in truth: by the hypervisor's count */
+	uint64_t held;     /* of it, in whole steps: the privileged side's */
+	struct cl_why why; /* why it is not what its I/O asks for; NONE: it is */
+};
+
+/* Where the memory is. domains + free is constant but for what is made and destroyed, and for what
+ * is between the two counts. */
+struct cl_memory_books {
+	uint64_t domains, free; /* of guests and the privileged domain; the hypervisor's */
+	int64_t drift;          /* of their sum, since the last interval */
+	uint64_t flight;        /* set, and not there yet: of all targets */
+	uint64_t asked, given, held;
+	uint64_t contract; /* the privileged side's, the operator's target */
+	struct cl_why why; /* why the privileged side has not what it is to hold; NONE: it has */
+};
+
 /* Of a guest that is gone for good. */
 struct cl_write_off {
 	struct cl_uuid guest;
@@ -247,6 +283,7 @@ struct cl_guest_books {
 	uint64_t newborn_ns; /* of guest_ns and host_ns: what threads ran that were not in prev */
 	bool counted;        /* in both snapshots: else the interval says nothing of it */
 	struct cl_charge_books charge;
+	struct cl_size_books size;
 	uint64_t limit;      /* ppm of a CPU; CL_UNKNOWN: it has none */
 	uint64_t used;       /* what counts for that, ppm of a CPU */
 	struct cl_why guard; /* how it stands with its limit; NONE: it has none */
@@ -270,6 +307,7 @@ struct cl_books {
 	bool estimated;
 	uint64_t charged_ns, repaid_ns, owed_ns, written_off_ns; /* owed: at its end */
 	bool main_measured; /* false: main_ns is 0 and inside unattributed_ns */
+	struct cl_memory_books memory;
 };
 
 struct cl_plan_limits {

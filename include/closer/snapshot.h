@@ -71,7 +71,8 @@ enum cl_work_kind {
 	X(RATE, "transmit-rate", "what a guest sends cannot be held back in the guest") \
 	X(QUOTA, "cpu-quota", "a container's CPU time cannot be limited") \
 	X(IO_LIMIT, "disk-limit", "what a guest reads and writes cannot be limited") \
-	X(PACKET_RATE, "packet-rate", "packets to a guest cannot be limited")
+	X(PACKET_RATE, "packet-rate", "packets to a guest cannot be limited") \
+	X(MEMORY, "memory-target", "no memory moves between guests and the privileged side")
 /* clang-format on */
 
 enum cl_can {
@@ -183,6 +184,7 @@ struct cl_guest {
 	uint64_t mem_bytes;     /* resident */
 	uint64_t mem_max_bytes; /* what it was given at most */
 	uint64_t balloon_bytes; /* what its balloon leaves it now, or CL_UNKNOWN */
+	uint64_t target_bytes;  /* what its balloon is asked to leave it; CL_UNKNOWN: it has none */
 	uint64_t read_ns;       /* when its description was read: an older one is stale */
 	uint32_t domid;         /* the hypervisor's number for it now, or CL_NONE */
 	/* What it is entitled to, in the terms of its pool's scheduler. */
@@ -259,6 +261,18 @@ struct cl_irq {
 	uint64_t cpu_ns; /* its handler and the softirqs that it raised; CL_UNKNOWN: not measured */
 };
 
+/* The privileged side's own memory. CL_UNKNOWN: was not read, or does not apply. */
+struct cl_memory {
+	/* Where it is a domain: what it has, what its balloon is asked to leave it, and what it may
+	 * have at most; unknown: no limit is set. */
+	uint64_t bytes, target_bytes, max_bytes;
+	uint64_t claimed_bytes; /* of the nodes' free memory: promised to domains being made */
+	/* As its kernel counts (MemTotal, MemAvailable of /proc/meminfo). */
+	uint64_t total_bytes, available_bytes;
+	/* Time in which some task of it waited for a CPU, for memory; cumulative (PSI). */
+	uint64_t cpu_stall_ns, mem_stall_ns;
+};
+
 /* CPUs that a hypervisor schedules together: Xen's cpupools. */
 struct cl_pool {
 	uint32_t id;
@@ -280,6 +294,7 @@ struct cl_snapshot {
 	/* Physical CPUs that the privileged domain's vCPUs may be given: its cpupool's. CL_NONE: it
 	 * is no domain. */
 	struct cl_mask_ix pool;
+	struct cl_memory memory;
 	struct cl_limits cap, n, dropped;
 #define X(member, type) type *member;
 	CL_ARRAYS(X)

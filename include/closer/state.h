@@ -120,6 +120,22 @@ struct cl_state_ledger {
 	struct cl_backoff levers;
 };
 
+/* A domain whose memory is moved. Outlives it for params.charge_keep, as in a reboot. Bytes. */
+struct cl_state_memory {
+	struct cl_uuid id;
+	uint64_t seen_ns;
+	uint64_t domid;    /* of the domain that what follows was seen on */
+	uint64_t contract; /* the operator's target; CL_UNKNOWN: none was seen */
+	uint64_t set;      /* what closer last set, CL_UNKNOWN: nothing */
+	uint64_t full;     /* what it had when it was as the contract says; CL_UNKNOWN */
+	uint64_t mem;      /* what it had at the last tick */
+	uint64_t level;
+	uint64_t below_ns;         /* since when its I/O is below its level, 0: it is not */
+	uint64_t moved_ns;         /* when its balloon last moved, or was last told to */
+	struct cl_backoff setting; /* of setting its target */
+	struct cl_backoff claims;  /* of asking it for more: its balloon stopped */
+};
+
 struct cl_state {
 	struct cl_limits cap; /* guests, vcpus, works, irqs, cpus count; n likewise */
 	struct cl_limits n;
@@ -130,6 +146,9 @@ struct cl_state {
 	struct cl_state_cpu *cpus;
 	struct cl_state_ledger *ledgers; /* by uuid; as many as guests, those that are gone too */
 	uint32_t ledger_count;
+	struct cl_state_memory privileged;
+	struct cl_state_memory *memories; /* by uuid, as ledgers */
+	uint32_t memory_count;
 	uint64_t *scratch;                    /* 4 a guest: charge's, meaningless between ticks */
 	uint64_t contributed_ns[CL_CPUS_MAX]; /* outside I/O that each CPU has run: rule 3 */
 	struct cl_backoff root;               /* of /closer itself */
@@ -161,6 +180,9 @@ bool cl_state_own_fence(struct cl_state *state);
  * to `set`. CL_UNKNOWN for set: somebody took it over. */
 bool cl_state_own_lever(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
 			enum cl_lever lever, uint64_t contract, uint64_t set);
+/* The target of a domain's balloon likewise; of the privileged one: no uuid, number 0. */
+bool cl_state_own_memory(struct cl_state *state, const struct cl_uuid *guest, uint32_t domid,
+			 uint64_t contract, uint64_t set);
 /* What it was charged before, by whoever kept the ledger. False: it does not add up, or no room. */
 bool cl_state_own_ledger(struct cl_state *state, const struct cl_uuid *guest,
 			 const struct cl_ledger *ledger, uint64_t seen_ns);

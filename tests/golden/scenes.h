@@ -443,6 +443,8 @@ static inline void scene_apply(struct scene_world *world, const struct cl_plan *
 	case CL_ACTION_CAP_RELEASE:
 	case CL_ACTION_WEIGHT_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
+	case CL_ACTION_MEMORY_TARGET:
+	case CL_ACTION_MEMORY_RELEASE:
 	case CL_ACTION_FENCE:
 	case CL_ACTION_NAPI_THREAD:
 	case CL_ACTION_NIC_RATE:

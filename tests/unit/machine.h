@@ -35,7 +35,7 @@ struct machine {
 		uint32_t domid, number; /* domid 0: the privileged one's */
 		uint8_t id;             /* last byte of its domain's uuid */
 		struct cl_cpuset cpus;
-		int64_t cap; /* of its domain: on vCPU 0 */
+		int64_t cap, memory; /* of its domain: on vCPU 0 */
 	} vcpus[MAX];
 	int vcpu_count;
 	int64_t fence;   /* of /closer: 1, a partition */
@@ -96,7 +96,7 @@ static struct fake_vcpu *add_vcpu(struct machine *m, uint32_t domid, uint32_t nu
 {
 	struct fake_vcpu *v = &m->vcpus[m->vcpu_count++];
 
-	*v = (struct fake_vcpu){ domid, number, (uint8_t)domid, cpus(list), 0 };
+	*v = (struct fake_vcpu){ domid, number, (uint8_t)domid, cpus(list), 0, 0 };
 	return v;
 }
 
@@ -131,11 +131,14 @@ static int fake_read(void *ctx, const struct cl_change *c, struct cl_setting *re
 		ret->present = g != NULL;
 		if (g)
 			ret->cpus = g->cpus;
-	} else if (c->kind == CL_CHANGE_VCPU || c->kind == CL_CHANGE_CAP) {
+	} else if (c->kind == CL_CHANGE_VCPU || c->kind == CL_CHANGE_CAP ||
+		   c->kind == CL_CHANGE_MEMORY) {
 		if (!vcpu(m, c))
 			return cl_fail(reterr, ESRCH, "gone");
 		if (c->kind == CL_CHANGE_CAP)
 			ret->number = vcpu(m, c)->cap;
+		else if (c->kind == CL_CHANGE_MEMORY)
+			ret->number = vcpu(m, c)->memory;
 		else
 			ret->cpus = vcpu(m, c)->cpus;
 	} else if (c->kind == CL_CHANGE_FENCE) {
@@ -247,6 +250,8 @@ static int fake_apply(void *ctx, const struct cl_change *c, struct cl_error *ret
 		vcpu(m, c)->cpus = c->to.cpus;
 	} else if (c->kind == CL_CHANGE_CAP) {
 		vcpu(m, c)->cap = c->to.number;
+	} else if (c->kind == CL_CHANGE_MEMORY) {
+		vcpu(m, c)->memory = c->to.number;
 	} else if (c->kind == CL_CHANGE_FENCE) {
 		if (strcmp(c->path, "/closer") == 0)
 			set_fence(m, c->to.number);

@@ -82,6 +82,7 @@ static inline void tell_all(struct cl_recorder *recorder, struct cl_state *state
 		  .key = 9,
 		  .set = 46,
 		  .since_ns = 47 },
+		{ .edit = CL_EDIT_OWN_MEMORY, .contract = 1 << 30, .mask_hash = 1 << 29 },
 	};
 
 	for (size_t i = 0; i < CL_COUNT(edits); i++) {

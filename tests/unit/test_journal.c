@@ -25,6 +25,8 @@ static void test_round_trip(void **state)
 		limit(CL_CHANGE_QUOTA, "/closer/a", 0, 5 * CL_NS_PER_MS, 100 * CL_NS_PER_MS),
 		limit(CL_CHANGE_IO, "/closer/a", 7, INT64_MAX, CL_NS_PER_S),
 		limit(CL_CHANGE_PACKETS, "vif1.0", 800, 0, 0), /* let go */
+		entitled(CL_CHANGE_MEMORY, 8, INT64_C(1) << 30, INT64_C(1008) << 20),
+		entitled(CL_CHANGE_MEMORY, 0, INT64_C(1) << 30, INT64_C(1040) << 20),
 	};
 	struct cl_journal_writer *w = writer(p);
 	struct cl_journal j;

@@ -38,6 +38,7 @@ static struct cl_snapshot *stamped(uint8_t padding, uint64_t seed)
 	stamp(snap->why_not, sizeof(snap->why_not), &seed);
 	stamp(&snap->allowed, sizeof(snap->allowed), &seed);
 	stamp(&snap->pool, sizeof(snap->pool), &seed);
+	stamp(&snap->memory, sizeof(snap->memory), &seed);
 	stamp(&snap->dropped, sizeof(snap->dropped), &seed);
 	cl_snapshot_text(snap, "some");
 	cl_snapshot_text(snap, "text");
@@ -82,8 +83,8 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 			STAMP(g->home);
 		STAMP(g->home_most), STAMP(g->reaped_ns), STAMP(g->mem_bytes),
 			STAMP(g->mem_max_bytes);
-		STAMP(g->balloon_bytes), STAMP(g->read_ns), STAMP(g->vcpu_first),
-			STAMP(g->vcpu_count);
+		STAMP(g->balloon_bytes), STAMP(g->target_bytes), STAMP(g->read_ns),
+			STAMP(g->vcpu_first), STAMP(g->vcpu_count);
 		STAMP(g->work_first), STAMP(g->work_count), STAMP(g->domid), STAMP(g->pool);
 		STAMP(g->driver), STAMP(g->weight), STAMP(g->cap), STAMP(g->period_ns);
 		STAMP(g->budget_ns);
@@ -144,6 +145,7 @@ static void test_round_trip(void **ctx)
 	assert_same_bytes(a->why_not, b->why_not, sizeof(a->why_not));
 	assert_int_equal(a->allowed.v, b->allowed.v);
 	assert_int_equal(a->pool.v, b->pool.v);
+	assert_same_bytes(&a->memory, &b->memory, sizeof(a->memory));
 	assert_same_bytes(&a->n, &b->n, sizeof(a->n));
 	assert_same_bytes(&a->dropped, &b->dropped, sizeof(a->dropped));
 	assert_same_bytes(a->text, b->text, a->n.text);

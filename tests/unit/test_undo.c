@@ -351,6 +351,53 @@ static void test_caps(void **state)
 	cl_journal_done(&j);
 }
 
+#define MEMORY(domid, from, to)                                                                    \
+	" memory domain " #domid " " UUID(domid) " from number " from " to number " to
+
+static const char *const targets[] = {
+	"closer-journal 1",
+	"boot 01234567-89ab-cdef-0123-456789abcdef",
+	"id 00000000000000aa",
+	"host xen:",
+	"plan 1 2026-01-01T00:00:00Z ticks 100",
+	"change 1" MEMORY(5, "1073741824", "1056964608") " why claim",
+	"change 2" MEMORY(6, "1073741824", "1056964608") " why claim",
+	"plan 2 2026-01-01T00:00:01Z ticks 200",
+	"change 3" MEMORY(0, "1073741824", "1107296256") " why hold",
+	"change 4" MEMORY(5, "1056964608", "1040187392") " why claim",
+	"change 5" MEMORY(7, "1056964608", "1073741824") " why reborn",
+	"change 6" MEMORY(7, "1073741824", "1056964608") " why claim",
+	NULL,
+};
+
+/* Killed at any moment of a claim: every target comes back, the privileged domain's too. */
+static void test_targets(void **state)
+{
+	static const int64_t is[] = { 1107296256, 1040187392, 512 << 20, 1056964608 };
+	static const int64_t want[] = { 1 << 30, 1 << 30, 512 << 20, 1 << 30 };
+	static const uint32_t domids[] = { 0, 5, 6, 7 };
+	struct cl_journal j = parse(targets, NULL);
+	struct machine m = { .writes_left = 1000 };
+	struct cl_undo_report r;
+
+	add_group(&m, "/", "0-3");
+	for (uint32_t i = 0; i < 4; i++)
+		add_vcpu(&m, domids[i], 0, "0-3")->memory = is[i];
+	r = undo(&m, &j);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(m.vcpus[i].memory, want[i]);
+	assert_int_equal(r.restored, 3);
+	assert_int_equal(r.left, 1); /* somebody's */
+	assert_true(r.verified);
+	/* Not all of the plan was applied: what is as it was is left so. */
+	m.vcpus[0].memory = 1 << 30;
+	m.vcpus[1].memory = 1056964608;
+	r = undo(&m, &j);
+	assert_int_equal(m.vcpus[0].memory, 1 << 30);
+	assert_int_equal(m.vcpus[1].memory, 1 << 30);
+	cl_journal_done(&j);
+}
+
 /* A journal of dom0's on a machine that is none: said of each, and kept for another try. */
 static void test_no_hypervisor(void **state)
 {
@@ -521,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_fence_of_masks),
 		cmocka_unit_test(test_vcpus),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_no_hypervisor),
 	};
 

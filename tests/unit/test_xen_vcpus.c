@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Domains' vCPUs and entitlements, compared and set on a Xen made of lines. */
+/* Domains' vCPUs, entitlements and memory, compared and set on a Xen made of lines. */
 #include "xen/entitle.c"
+#include "xen/memory.c"
 #include "xen/vcpus.c"
 
 #include "unit.h"
@@ -70,6 +71,45 @@ int cl_hyper_set_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu
 	hyper->pcpus = *pcpus;
 	if (hyper->other)
 		cl_cpuset_add(&hyper->pcpus, 9);
+	return 0;
+}
+
+/* Xenstore: one domain's target, in KiB; "": none. */
+static struct {
+	char path[CL_PATH_MAX], value[64];
+	int open, writes, fail;
+} shelf;
+
+int cl_store_open(struct cl_store *ret_store, cl_store_event_fn event, void *ctx,
+		  struct cl_error *reterr)
+{
+	ret_store->fd = -1;
+	if (shelf.fail)
+		return cl_fail(reterr, shelf.fail, "no xenstored");
+	shelf.open++;
+	return 0;
+}
+
+void cl_store_close(struct cl_store *store)
+{
+	shelf.open--;
+}
+
+int cl_store_number(struct cl_store *store, const char *path, uint64_t deadline_ns, uint64_t most,
+		    uint64_t *ret_value, struct cl_error *reterr)
+{
+	if (strcmp(path, shelf.path) != 0 || !shelf.value[0])
+		return cl_fail(reterr, ENOENT, "%s is not there", path);
+	*ret_value = strtoull(shelf.value, NULL, 10);
+	return 0;
+}
+
+int cl_store_write(struct cl_store *store, const char *path, const char *value,
+		   uint64_t deadline_ns, struct cl_error *reterr)
+{
+	assert_string_equal(path, shelf.path);
+	snprintf(shelf.value, sizeof(shelf.value), "%s", value);
+	shelf.writes++;
 	return 0;
 }
 
@@ -238,14 +278,60 @@ static void test_entitlement_gone(void **state)
 	assert_int_equal(h.sets, 0);
 }
 
+static struct cl_change memory(uint32_t domid, uint8_t uuid, int64_t from_mib, int64_t to_mib)
+{
+	struct cl_change c = { .kind = CL_CHANGE_MEMORY, .domid = domid };
+
+	c.domain.b[15] = uuid;
+	c.from.present = c.to.present = true;
+	c.from.number = from_mib << 20;
+	c.to.number = to_mib << 20;
+	snprintf(shelf.path, sizeof(shelf.path), "/local/domain/%u/memory/target", domid);
+	return c;
+}
+
+static void test_memory(void **state)
+{
+	struct cl_hyper h = xen(7, 3, "0");
+	struct cl_change c = memory(7, 3, 1024, 1008);
+	struct cl_setting is;
+	struct cl_error err;
+
+	strcpy(shelf.value, "1048576");
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0);
+	assert_string_equal(shelf.value, "1032192");
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0); /* is so: not written again */
+	assert_int_equal(shelf.writes, 1);
+	assert_int_equal(cl_xen_vcpu_read(&h, &c, &is, &err), 0);
+	assert_int_equal(is.number, INT64_C(1008) << 20);
+	strcpy(shelf.value, "900000"); /* somebody's */
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -ESTALE);
+	assert_string_equal(shelf.value, "900000");
+	c.domain.b[15] = 4; /* another domain has the number */
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -ESRCH);
+	/* dom0 is named by its number; what is not there is what it has */
+	h = xen(0, 9, "0");
+	h.domain.mem_bytes = UINT64_C(1024) << 20;
+	c = memory(0, 0, 1024, 1040);
+	shelf.value[0] = '\0';
+	assert_int_equal(cl_xen_vcpu_read(&h, &c, &is, &err), 0);
+	assert_int_equal(is.number, INT64_C(1024) << 20);
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), 0);
+	assert_string_equal(shelf.value, "1064960");
+	c.to.number++;
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -EINVAL);
+	shelf.fail = ECONNREFUSED;
+	c.to.number--;
+	assert_int_equal(cl_xen_vcpu_apply(&h, &c, &err), -ECONNREFUSED);
+	assert_int_equal(shelf.open, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compare_and_set),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_own_id),
-		cmocka_unit_test(test_entitlement),
+		cmocka_unit_test(test_compare_and_set),  cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_refused),          cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_own_id),           cmocka_unit_test(test_entitlement),
 		cmocka_unit_test(test_entitlement_gone),
 	};
 

@@ -469,6 +469,8 @@ void world_apply(struct world *w)
 		case CL_ACTION_GROUP_QUOTA:
 		case CL_ACTION_GROUP_IO:
 		case CL_ACTION_PACKET_RATE:
+		case CL_ACTION_MEMORY_TARGET: /* none is moved here */
+		case CL_ACTION_MEMORY_RELEASE:
 		case CL_ACTION_IRQ_PLACE:
 		case CL_ACTION_IRQ_RELEASE:
 		case CL_ACTION_THREAD_RELEASE:
