@@ -191,6 +191,8 @@ struct sim_vbd_ring {
 	struct sim_irq irq, front_irq;
 	struct sim_irq_work kick, front;
 	struct sim_task blkback;
+	struct sim_event look; /* of a thread that nobody wakes */
+	uint64_t seen_ns;      /* its last turn was over */
 	bool working;
 };
 

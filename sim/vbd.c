@@ -13,6 +13,7 @@
 
 #define DIRECT_PAGES 11u /* BLKIF_MAX_SEGMENTS_PER_REQUEST */
 #define TURN         SIM_BLK_RING
+#define LOOK_NS      (100 * CL_NS_PER_MS) /* LRU_INTERVAL */
 
 void sim_requests_init(struct sim_requests *requests)
 {
@@ -153,10 +154,28 @@ static void blkback_done(struct sim_world *world, struct sim_task *task)
 	struct sim_request *request;
 
 	ring->working = false;
+	ring->seen_ns = world->queue.now_ns;
 	while ((request = sim_requests_take(&ring->worked)))
 		sim_requests_add(&ring->vbd->held[request->write], request);
 	let_go(world, ring->vbd);
 	run_back(world, ring);
+}
+
+/* The thread looks after the pages that it keeps mapped where it has had no request for so long. */
+static void look(struct sim_queue *queue, struct sim_event *event)
+{
+	struct sim_vbd_ring *ring = sim_of(event, struct sim_vbd_ring, look);
+	struct sim_world *world = sim_world_of(queue);
+	struct sim_burst burst = { world->costs.blkback_turn_ns, 0, CL_NONE, CL_NONE };
+	uint64_t due = ring->seen_ns + LOOK_NS;
+
+	if (ring->working || due > queue->now_ns) {
+		sim_at(queue, event, due > queue->now_ns ? due : queue->now_ns + LOOK_NS);
+		return;
+	}
+	sim_after(queue, event, LOOK_NS);
+	ring->working = true;
+	sim_task_run(world, &ring->blkback, &burst);
 }
 
 static void kicked(struct sim_world *world, struct sim_irq_work *work)
@@ -284,6 +303,9 @@ static void init_ring(struct sim_world *world, struct sim_vbd *vbd, uint32_t ind
 	cl_cpuset_zero(&one);
 	cl_cpuset_add(&one, ring->vcpu);
 	sim_irq_place(&ring->front_irq, &one);
+	sim_event_init(&world->queue, &ring->look, look);
+	if (world->costs.blkback_turn_ns) /* else it would change nothing */
+		sim_after(&world->queue, &ring->look, LOOK_NS);
 	snprintf(name, sizeof(name), "%u.%s-%u", vbd->guest->id, vbd->name, index);
 	if (!sim_task_init(world, &ring->blkback, vbd->back, name, blkback_done))
 		return;
@@ -324,6 +346,7 @@ void sim_vbd_free(struct sim_world *world, struct sim_vbd *vbd)
 	for (uint32_t i = 0; vbd && i < vbd->ring_count; i++) {
 		struct sim_vbd_ring *ring = &vbd->rings[i];
 
+		sim_event_done(&world->queue, &ring->look);
 		sim_irq_drop(world, &ring->irq, &ring->kick);
 		sim_irq_drop(world, &ring->front_irq, &ring->front);
 		sim_task_done(world, &ring->blkback);

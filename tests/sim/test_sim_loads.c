@@ -223,6 +223,8 @@ static void turn_for_each(void **state)
 		assert_int_equal(host.vif->sent, 100);
 		assert_int_equal(spent_in_irqs(), 100 * (mapped ? 7 * US : 3 * US));
 		assert_int_equal(spent_on(CL_WORK_NETBACK_DEALLOC), mapped ? 100 * 24 * US : 0);
+		/* A disk that nobody uses: its thread looks ten times a second. */
+		assert_int_equal(spent_on(CL_WORK_BLKBACK), 10 * 256 * US);
 		host_end(&host);
 	}
 	host_begin(&host, 1, &turns);
