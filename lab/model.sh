@@ -44,9 +44,9 @@ collect() { # DIR: what the job left
 		jq -c -s --arg run "$run" '{run: $run, lines: .}' "$raw/$run.jsonl" || exit
 	done >"$out/runs.jsonl"
 	jq -n -c --rawfile runs "$lab/model_runs" --rawfile domids "$raw/domids" --slurpfile books "$raw/books.jsonl" --argjson windows $windows \
-		--argjson seconds $window_s --arg interval $books -f "$lab/model_data.jq" "$out/runs.jsonl" >"$out/lab.json"
+		--argjson seconds $window_s --arg interval $books -f "$lab/model_data.jq" "$out/runs.jsonl" >"$out/measured.json"
 	# A run's guests on a line each.
-	sed 's/{"run":/\n&/g; s/"g[0-9]*":{"loads"/\n  &/g' "$out/lab.json" >"$data"
+	sed 's/{"run":/\n&/g; s/"g[0-9]*":{"loads"/\n  &/g' "$out/measured.json" >"$data"
 	echo "model: $data is written" >&2
 }
 

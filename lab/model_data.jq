@@ -31,6 +31,6 @@ def counted($counts; $first; $last; $span_ns):
 			per_s: [$windows[].guests[$name].loads[$l] | (.achieved) * 1e10 / .span_ns | round / 10]}],
 		interrupts: {tx: [$windows[] | counted(.interrupts; "vif\($domid[$name])."; "-tx"; .end_ns - .begin_ns)],
 			rx: [$windows[] | counted(.interrupts; "vif\($domid[$name])."; "-rx"; .end_ns - .begin_ns)]},
-		wakes: {rx: [$windows[] | counted(.wakes; "vif\($domid[$name])."; "-guest"; .end_ns - .begin_ns)],
-			dealloc: [$windows[] | counted(.wakes; "vif\($domid[$name])."; "-deall"; .end_ns - .begin_ns)],
+		wakes: {rx: [$windows[] | counted(.wakes; "vif\($domid[$name])."; "-guest-rx"; .end_ns - .begin_ns)],
+			dealloc: [$windows[] | counted(.wakes; "vif\($domid[$name])."; "-dealloc"; .end_ns - .begin_ns)],
 			blkback: [$windows[] | counted(.wakes; "\($domid[$name]).xvd"; ""; .end_ns - .begin_ns)]}}}] | from_entries)}]}
