@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 
 #define LEAST_WINDOW_NS (10 * CL_NS_PER_MS)
-#define POLL_NS         (100 * CL_NS_PER_MS) /* between two looks at the buffers */
+/* Between two looks at the buffers; Xen wakes us when one is half full. */
+#define POLL_NS (500 * CL_NS_PER_MS)
 
 /* ---- a file ---- */
 
@@ -130,6 +131,11 @@ static enum cli_exit run_file(struct mon *mon)
 
 /* ---- live ---- */
 
+struct first_state {
+	uint32_t domid, vcpu, pcpu;
+	enum cl_trace_state state;
+};
+
 struct live {
 	struct mon *mon;
 	const struct cl_xen_tbuf *ops;
@@ -137,6 +143,10 @@ struct live {
 	struct cl_trace *trace;
 	struct cl_trace_sum *sum;
 	uint64_t begun_ns, cpu_begun_ns;
+	uint32_t looks;
+	/* what vCPUs were after tracing began: for those that have no record until then */
+	struct first_state *firsts;
+	uint32_t first_count, first_cap;
 };
 
 static uint64_t cpu_ns(void)
@@ -157,7 +167,18 @@ static int take_bytes(void *ctx, uint32_t pcpu, const uint8_t *bytes, size_t len
 static void take_state(void *ctx, uint32_t domid, uint32_t vcpu, enum cl_trace_state state,
 		       uint32_t pcpu)
 {
-	cl_trace_sum_know(((struct live *)ctx)->sum, domid, vcpu, state, pcpu);
+	struct live *live = ctx;
+
+	if (live->first_count == live->first_cap) {
+		uint32_t cap = live->first_cap ? 2 * live->first_cap : 64;
+		struct first_state *firsts = realloc(live->firsts, cap * sizeof(firsts[0]));
+
+		if (!firsts)
+			return; /* that one is known from its first record on */
+		live->firsts = firsts;
+		live->first_cap = cap;
+	}
+	live->firsts[live->first_count++] = (struct first_state){ domid, vcpu, pcpu, state };
 }
 
 static int look(struct live *live, struct cl_error *reterr)
@@ -172,6 +193,13 @@ static int look(struct live *live, struct cl_error *reterr)
 	live->mon->own_span_ns = cl_clock_ns() - live->begun_ns;
 	while (cl_trace_next(live->trace, &record))
 		cl_trace_sum_take(live->sum, &record);
+	/* All records up to the first look are in, which came after the states were asked for. */
+	for (uint32_t i = 0; live->looks == 1 && i < live->first_count; i++) {
+		const struct first_state *f = &live->firsts[i];
+
+		cl_trace_sum_know(live->sum, f->domid, f->vcpu, f->state, f->pcpu);
+	}
+	live->looks++;
 	if (cl_trace_sum_failed(live->sum))
 		return cl_fail(reterr, ENOMEM, "reading Xen's trace: no memory for all vCPUs");
 	return 0;
@@ -259,6 +287,7 @@ static enum cli_exit run_live(struct mon *mon)
 	}
 	if (live.tbuf)
 		live.ops->close(live.tbuf);
+	free(live.firsts);
 	cl_trace_sum_free(live.sum);
 	cl_trace_free(live.trace);
 	return r < 0 ? cli_error(call, &err) : mon->code;

@@ -137,10 +137,21 @@ static int map_ring(struct cl_tbuf *tbuf, uint32_t pcpu, xen_pfn_t *pages)
 	if (!ring->meta)
 		return -errno;
 	ring->data = (const uint8_t *)(ring->meta + 1);
-	/* What is there was recorded for somebody else, and before. */
-	ring->cons = __atomic_load_n(&ring->meta->prod, __ATOMIC_ACQUIRE);
-	__atomic_store_n(&ring->meta->cons, ring->cons, __ATOMIC_RELEASE);
 	return 0;
+}
+
+/* What is there was recorded for somebody else, and before. All at once: what one pCPU records says
+ * what the others do. */
+static void discard(struct cl_tbuf *tbuf)
+{
+	for (uint32_t i = 0; i < tbuf->ring_count; i++) {
+		struct ring *ring = &tbuf->rings[i];
+
+		if (!ring->meta)
+			continue;
+		ring->cons = __atomic_load_n(&ring->meta->prod, __ATOMIC_ACQUIRE);
+		__atomic_store_n(&ring->meta->cons, ring->cons, __ATOMIC_RELEASE);
+	}
 }
 
 static int map_rings(struct cl_tbuf *tbuf, unsigned long mfn, struct cl_error *reterr)
@@ -166,6 +177,7 @@ static int map_rings(struct cl_tbuf *tbuf, unsigned long mfn, struct cl_error *r
 	if (!list || tbuf->pages == 0 || r < 0)
 		return cl_fail(reterr, r < 0 ? -r : ENOMEM, "mapping Xen's trace buffers: %s",
 			       strerror(r < 0 ? -r : ENOMEM));
+	discard(tbuf);
 	return 0;
 }
 

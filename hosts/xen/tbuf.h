@@ -28,7 +28,7 @@ typedef void (*cl_tbuf_state_fn)(void *ctx, uint32_t domid, uint32_t vcpu,
 struct cl_xen_tbuf {
 	/* mask: CL_TBUF_*. -EBUSY: another reads; -ENOSYS: this Xen has no trace. */
 	int (*open)(uint32_t mask, struct cl_tbuf **ret_tbuf, struct cl_error *reterr);
-	/* What every vCPU was a moment after tracing began. */
+	/* What every vCPU is now. */
 	int (*states)(struct cl_tbuf *tbuf, cl_tbuf_state_fn fn, void *ctx,
 		      struct cl_error *reterr);
 	int (*fd)(struct cl_tbuf *tbuf); /* readable when a buffer is half full */

@@ -71,9 +71,9 @@ struct cl_trace_sum *cl_trace_sum_new(uint64_t hz, uint64_t window_ns, cl_trace_
 				      void *ctx);
 void cl_trace_sum_free(struct cl_trace_sum *sum); /* NULL is fine */
 /*
- * What is known of a vCPU before the first record: its state, and if it runs, where. A vCPU that
- * was not known is taken to have been since its window's beginning what its first record says that
- * it was.
+ * What is known of a vCPU that has had no record so far: its state, and if it runs, where. A vCPU
+ * that was not known is taken to have been since its window's beginning what its first record says
+ * that it was.
  */
 void cl_trace_sum_know(struct cl_trace_sum *sum, uint32_t domid, uint32_t vcpu,
 		       enum cl_trace_state state, uint32_t pcpu);
