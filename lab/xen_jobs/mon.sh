@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
 # mon.sh [SECONDS]: a job of the Xen lab: `closer mon` on traces that xentrace takes of two loaded guests, against xenalyze's and Xen's own
-# figures; live for SECONDS (60), with what it costs; and beside another reader. Guests g1 and g2 run.
+# figures; live for SECONDS (60), with what it costs; and beside another reader. dom0's vCPU n is on pCPU n.
 
 seconds=${1:-60}
 mask=0x0002f000
+start_guest 1 cpus=1
+start_guest 2 cpus=3
+wait_guest 1
+wait_guest 2
 d1=$(domid 1) d2=$(domid 2)
 peer
 
@@ -119,7 +123,8 @@ rm -f /tmp/*.trace
 
 say "live for $seconds s"
 before=$(xen_time "$d1" "$d2")
-closer mon --for "${seconds}s" --json >/out/live.json 2>/out/live.err &
+# Where no guest is: what Xen takes from a vCPU dom0's kernel would book on closer, too.
+taskset -c 2 closer mon --for "${seconds}s" --json >/out/live.json 2>/out/live.err &
 live=$!
 sleep $((seconds / 2))
 check "nor does a second closer read beside the first" refuses
