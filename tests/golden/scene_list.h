@@ -238,6 +238,39 @@ static int outcome_come_and_go(const struct cl_action *action, unsigned tick)
 	return action->kind == CL_ACTION_THREAD_PLACE && tick == 3 ? EPERM : 0;
 }
 
+/*
+ * One guest of a tenant floods the network until tick 9, is over its limit and held back, and let
+ * go long after; the other does next to nothing. Counters begin anew at tick 9.
+ */
+static void fill_held(struct scene_world *w, unsigned tick)
+{
+	scene_host(w, 2, 1, false);
+	struct cl_guest_ix hog = scene_guest(w, 1, "acme-hog", 1), web;
+	struct cl_nic *nic = cl_snapshot_add_nics(w->snap);
+
+	web = scene_guest(w, 2, "acme-web", 1);
+	nic->guest = hog;
+	nic->name = cl_snapshot_text(w->snap, "vif1.0");
+	nic->handle = 0;
+	nic->rx_packets = (uint64_t)tick * (tick < 9 ? 40000 : 10);
+	nic->rx_bytes = nic->rx_packets * 1500;
+	nic->tx_packets = nic->tx_bytes = 0;
+	scene_vcpu(w, hog, 0, 0, "0-1", 300000);
+	scene_vcpu(w, web, 0, 1, "0-1", 200000);
+	scene_work(w, hog, CL_WORK_NETBACK_DEALLOC, 0, "vif1.0-q0-deall", 0, "0-1", "/",
+		   tick < 9 ? 400000 : 2000);
+	scene_work(w, web, CL_WORK_NETBACK_RX, 1, "vif2.0-q0-guest", 0, "0-1", "/", 20000);
+	scene_end(w, 0, 50000, 10000);
+}
+
+static void params_held(struct cl_params *params)
+{
+	int r = cl_param_set(params, "limit", "acme-*=10%/cpu");
+
+	params->guard_release = 4 * CL_NS_PER_S;
+	assert(r == 0);
+}
+
 static const struct scene scenes[] = {
 	{ "one-node", "2 CPUs, 1 node: CPU 0 main, CPU 1 for all guests' work", 24, fill_one_node,
 	  NULL, NULL },
@@ -254,6 +287,8 @@ static const struct scene scenes[] = {
 	  12, fill_xen_pins, params_xen_pins, NULL },
 	{ "xen-charged", "capped guests are charged; another cap by hand, and a debt written off",
 	  14, fill_xen_charged, params_xen_charged, NULL },
+	{ "held", "a tenant's guests have a limit; one is over it, held back, and let go", 20,
+	  fill_held, params_held, NULL },
 };
 
 static inline const struct scene *scene_named(const char *name)
