@@ -26,6 +26,7 @@ static const struct sim_load_param scenario_keys[] = {
 	{ "fidelity", "packet: every request, interrupt and dispatch; fluid: rates and shares, for days; by default packet", SIM_TEXT, 0, 0, 0, SCENARIO(fidelity) },
 	{ "within", "fluid: how far its figures may be from packets', as a share; --check-fluid says if they are", SIM_PPM, 100000, 0, 10 * CL_PPM, SCENARIO(within) },
 	{ "kinds", "report what dom0 does for guests by kind, too: guest.NAME.netback_rx and so on", SIM_BOOL, 0, 0, 1, SCENARIO(kinds) },
+	{ "sample", "how often is looked at what dom0 needs and has: host.need and so on; 0 is not at all", SIM_NS, 0, 0, 3600 * CL_NS_PER_S, SCENARIO(sample_ns) },
 	{ "duration", "how long it lasts, the warm-up included", SIM_NS, 10 * CL_NS_PER_S, CL_NS_PER_MS, 366 * DAY, SCENARIO(duration_ns) },
 	{ "until", "a run is cut off then; 0 is at its end", SIM_NS, 0, 0, 366 * DAY, SCENARIO(until_ns) },
 	{ "warmup", "what happens in it is not counted", SIM_NS, 2 * CL_NS_PER_S, 0, 366 * DAY, SCENARIO(warmup_ns) },
@@ -48,13 +49,13 @@ static const struct sim_load_param machine_keys[] = {
 	{ 0 },
 };
 #define X(member, unit_, doc_) { #member, doc_ " (" unit_ ")", COST_UNIT(unit_), 0, 0, COST_MOST(unit_), offsetof(struct sim_costs, member) },
-/* by the unit's first letters: ns, bytes/s, 1/s, ppm, ps/byte */
+/* by the unit's first letters: ns, bytes/s, 1/s, B, ppm, ps/byte */
 #define COST_UNIT(u) \
 	(u[0] == 'n' ? SIM_NS : u[0] == 'b' || u[0] == '1' ? SIM_PER_S : \
-	 u[1] == 'p' ? SIM_PPM : SIM_COUNT)
+	 u[0] == 'B' ? SIM_BYTES : u[1] == 'p' ? SIM_PPM : SIM_COUNT)
 #define COST_MOST(u) \
 	(u[0] == 'n' ? 100 * CL_NS_PER_S : u[0] == 'b' ? 100000 * GB : u[0] == '1' ? 100000 : \
-	 u[1] == 'p' ? 1000 * CL_PPM : 1000000)
+	 u[0] == 'B' ? UINT64_C(1) << 46 : u[1] == 'p' ? 1000 * CL_PPM : 1000000)
 static const struct sim_load_param cost_keys[] = { SIM_COSTS(X) { 0 } };
 #undef X
 static const struct sim_load_param pool_keys[] = {
@@ -80,6 +81,7 @@ static const struct sim_load_param dom0_keys[] = {
 	{ "vcpus", "0 is one for each pCPU of its pool", SIM_COUNT, 0, 0, SIM_VCPUS_MAX, DOMAIN(vcpus) },
 	{ "pinned", "each of them to one of these pCPUs, in their order (Xen's dom0_vcpus_pin)", SIM_BOOL, 0, 0, 1, DOMAIN(pinned) },
 	{ "memory_max", "what its balloon may have at most (dom0_mem's max:); 0 is what it has from the start", SIM_BYTES, 0, 0, UINT64_C(1) << 46, DOMAIN(memory_max) },
+	{ "steady", "memory that its main container needs all the time, by its management stack", SIM_BYTES, 512 * MIB, 0, UINT64_C(1) << 46, DOMAIN(steady) },
 	MEMORY(1024 * MIB), WHERE, SHARE, { 0 },
 };
 static const struct sim_load_param driver_keys[] = {

@@ -6,11 +6,13 @@
  * rate, however long the others took, and its latency counts from then.
  */
 #include "page_cache.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define SLOT_NS (SIM_TRACE_S * CL_NS_PER_S)
 #define SLOTS   32u /* requests of one record on their way */
 #define JOURNAL 4096u
 
@@ -42,11 +44,13 @@ struct doer {
 struct disk_load {
 	struct sim_load load;
 	uint64_t record, size, depth, rate, apart, write_ppm, random_ppm, cached, cpu_ns, fresh;
-	uint64_t memory, dirty_background, dirty_most;
+	uint64_t memory, dirty_background, dirty_most, mean, swing;
+	struct sim_trace trace; /* which share of the rate; none: all of it, always */
 	struct doer *all;
 	struct sim_cache cache;
 	struct sim_vbd *vbd;
 	uint64_t sector;
+	uint64_t base_ns;         /* the trace began */
 	uint64_t start_ns, taken; /* at a rate: records that somebody does, or waits to */
 	uint64_t at;              /* where the next record in order begins, since the beginning */
 	uint64_t seen;            /* bytes, since the beginning */
@@ -242,13 +246,27 @@ static void due(struct sim_queue *queue, struct sim_event *event)
 	begin(sim_of(event, struct doer, due));
 }
 
+/* Which share of the rate it is at that time; never none, so that there is a next record. */
+static uint64_t share_at(const struct disk_load *disk, uint64_t now_ns)
+{
+	uint64_t i = now_ns > disk->base_ns ? (now_ns - disk->base_ns) / SLOT_NS : 0;
+
+	if (!disk->trace.count)
+		return CL_PPM;
+	return disk->trace.ppm[i % disk->trace.count] + 1;
+}
+
 static void next(struct doer *doer)
 {
 	struct disk_load *disk = doer->disk;
 	struct sim_queue *queue = &disk->load.world->queue;
 
 	doer->began_ns = queue->now_ns;
-	if (disk->rate)
+	if (disk->rate && disk->trace.count) {
+		doer->began_ns = disk->start_ns;
+		disk->start_ns +=
+			CL_NS_PER_S * CL_PPM / (disk->rate * share_at(disk, disk->start_ns));
+	} else if (disk->rate)
 		doer->began_ns = disk->start_ns + (uint64_t)((unsigned __int128)disk->taken++ *
 							     CL_NS_PER_S / disk->rate);
 	if (doer->began_ns > queue->now_ns)
@@ -290,6 +308,27 @@ static int check(const struct disk_load *disk, struct cl_error *reterr)
 	return 0;
 }
 
+/* A mean below all: the rate follows a trace that is made up as the load trace's. */
+static int get_trace(struct disk_load *disk, struct cl_error *reterr)
+{
+	const struct sim_trace_shape shape = {
+		.days = 1,
+		.mean = disk->mean,
+		.swing = disk->swing,
+		.noise = 50000,
+		.spikes = 10000,
+		.spike = 400000,
+		.last = 3,
+	};
+
+	disk->base_ns = disk->load.world->queue.now_ns;
+	if (disk->mean == CL_PPM || !disk->rate)
+		return 0;
+	return sim_trace_generate(&shape, &disk->load.random, &disk->trace)
+		       ? 0
+		       : sim_load_no_memory(&disk->load, reterr);
+}
+
 static int start(struct sim_load *load, struct cl_error *reterr)
 {
 	struct disk_load *disk = (struct disk_load *)load;
@@ -302,6 +341,9 @@ static int start(struct sim_load *load, struct cl_error *reterr)
 		return -ENODEV;
 	disk->sector = sim_load_sector(load);
 	disk->pass_began_ns = disk->start_ns = load->world->queue.now_ns;
+	r = get_trace(disk, reterr);
+	if (r < 0)
+		return r;
 	if (disk->rate && disk->apart)
 		disk->start_ns += sim_random_below(&load->random, CL_NS_PER_S / disk->rate);
 	disk->all = calloc(disk->depth, sizeof(*disk->all));
@@ -337,6 +379,9 @@ static int begin_rates(struct sim_load *load, struct cl_error *reterr)
 	disk->vbd = sim_load_vbd(load, reterr);
 	if (!disk->vbd)
 		return -ENODEV;
+	r = get_trace(disk, reterr);
+	if (r < 0)
+		return r;
 	uint64_t n = parts_of(disk),
 		 journals = disk->fresh ? disk->record * CL_PPM / disk->fresh : 0;
 
@@ -360,6 +405,18 @@ static int begin_rates(struct sim_load *load, struct cl_error *reterr)
 		.seeks_ppm = disk->random_ppm,
 	};
 	return 0;
+}
+
+/* Until the trace's next interval. */
+static void ask(struct sim_load *load)
+{
+	struct disk_load *disk = (struct disk_load *)load;
+	uint64_t now = load->world->queue.now_ns, i = (now - disk->base_ns) / SLOT_NS;
+
+	if (!disk->trace.count)
+		return;
+	load->rate.until_ns = disk->base_ns + (i + 1) * SLOT_NS;
+	load->rate.asked = disk->rate * share_at(disk, now) / CL_PPM;
 }
 
 static void gave(struct sim_load *load, uint64_t ns, uint64_t units)
@@ -405,6 +462,7 @@ static void stop(struct sim_load *load)
 			sim_event_done(&load->world->queue, &doer->due);
 	}
 	sim_cache_done(&disk->cache);
+	sim_trace_free(&disk->trace);
 	free(disk->all);
 	disk->all = NULL;
 }
@@ -418,6 +476,8 @@ static const struct sim_load_param params[] = {
 	{ "size", "of the file, a multiple of the record; then it begins anew (Iozone: -s)", SIM_BYTES, GIB, 4096, 4096 * GIB, IN(size) },
 	{ "depth", "records at a time (Iozone: -t)", SIM_COUNT, 1, 1, 256, IN(depth) },
 	{ "rate", "records a second, as far as those at a time get through with them; 0 is as fast as they can", SIM_PER_S, 0, 0, 10000000, IN(rate) },
+	{ "mean", "at a rate: share of it that is asked for on the average, by a trace that is made up for each guest; 100 %: always all", SIM_PPM, CL_PPM, 0, CL_PPM, IN(mean) },
+	{ "swing", "made up: a day goes up and down by it, the least at four", SIM_PPM, 200000, 0, CL_PPM, IN(swing) },
 	{ "apart", "at a rate: each guest begins at a time of its own, else all at once", SIM_BOOL, 0, 0, 1, IN(apart) },
 	{ "write", "share of the records that are written", SIM_PPM, 0, 0, CL_PPM, IN(write_ppm) },
 	{ "random", "share of the records that are anywhere in the file; the others come in order", SIM_PPM, 0, 0, CL_PPM, IN(random_ppm) },
@@ -441,5 +501,6 @@ const struct sim_load_ops sim_load_disk = {
 	.report = report,
 	.stop = stop,
 	.begin = begin_rates,
+	.ask = ask,
 	.gave = gave,
 };

@@ -114,6 +114,7 @@ static void ask_events(struct sim_run *run)
 		sim_event_init(queue, &run->events[i].event, happens);
 		sim_at(queue, &run->events[i].event, run->events[i].setup->at_ns);
 	}
+	sim_need_begin(run);
 	sim_event_init(queue, &run->warm, warmed);
 	sim_at(queue, &run->warm, SIM_SETUP(run->scenario, SIM_IN_SCENARIO, scenario)->warmup_ns);
 }

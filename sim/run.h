@@ -39,6 +39,19 @@ struct sim_run_base { /* what had been counted when counting began */
 	uint64_t dom0_ns, dom0_wait_ns, main_ns, driver_ns, switches, moves;
 };
 
+/* need.c: sums over the time that was counted. */
+struct sim_need {
+	struct sim_event look;
+	uint64_t then_ns, io_bytes; /* of the last look */
+	bool seen;
+	uint64_t short_since_ns; /* 0: it is not */
+	/* counted */
+	uint64_t span_ns, short_ns, short_most_ns, times, need_most;
+	double need, has, wasted, lacked;       /* bytes times ns */
+	double io, starved;                     /* bytes */
+	double cpu_kept, cpu_wasted, cpu_short; /* CPUs times ns */
+};
+
 struct sim_run {
 	const struct sim_scenario *scenario;
 	struct sim_world *world;
@@ -56,6 +69,7 @@ struct sim_run {
 	struct sim_event warm;
 	bool counting;
 	struct sim_run_base base;
+	struct sim_need need;
 	uint64_t warm_ns;        /* since when it counts */
 	uint64_t wall_end_ns;    /* this machine's clock; 0: not begun */
 	struct cl_error trouble; /* code not 0: it cannot go on */
@@ -79,6 +93,10 @@ void sim_run_order(struct sim_run *run, struct sim_run_guest *guest, enum sim_op
 /* It is made by the toolstack; then its loads begin. */
 void sim_run_create(struct sim_run *run, struct sim_run_guest *guest);
 void sim_run_balloon(struct sim_run *run, struct sim_run_guest *guest, uint64_t bytes);
+/* need.c: what dom0 needs and has, at each look; begun and counted where the scenario samples. */
+void sim_need_begin(struct sim_run *run);
+void sim_need_count(struct sim_run *run);
+void sim_need_report(struct sim_run *run, struct sim_report *report);
 /* run_report.c */
 void sim_run_count(struct sim_run *run); /* from here on */
 

@@ -107,6 +107,7 @@ void sim_run_count(struct sim_run *run)
 	run->counting = true;
 	run->warm_ns = run->world->queue.now_ns;
 	base_of(run, &run->base);
+	sim_need_count(run);
 	memset(run->world->manager->counts, 0, sizeof(run->world->manager->counts));
 	for (uint32_t i = 0; i < run->guest_count; i++) {
 		struct sim_run_guest *guest = &run->guests[i];
@@ -321,5 +322,6 @@ void sim_run_report(struct sim_run *run, struct sim_report *ret_report)
 	for (uint32_t at = 0; (section = sim_section_next(run->scenario, SIM_IN_GUEST, &at));)
 		report_guests(run, section, span_ns, ret_report);
 	report_host(run, span_ns, ret_report);
+	sim_need_report(run, ret_report);
 	sim_manage_report(run->world->manager, ret_report);
 }

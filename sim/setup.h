@@ -57,7 +57,7 @@ extern const struct sim_section_info sim_section_infos[SIM_SECTION_KINDS];
 struct sim_setup_scenario {
 	char title[CL_PATH_MAX], paper[CL_PATH_MAX], testbed[CL_PATH_MAX], native[CL_PATH_MAX];
 	char fidelity[CL_PATH_MAX];
-	uint64_t duration_ns, warmup_ns, events, wall_ns;
+	uint64_t duration_ns, warmup_ns, sample_ns, events, wall_ns;
 	uint64_t until_ns, within, kinds;
 
 	bool fluid; /* rates and shares, else every packet */
@@ -80,7 +80,7 @@ struct sim_setup_pool {
 
 struct sim_setup_domain { /* dom0, driver domains, guests */
 	uint64_t count, vcpus, memory, weight, cap, period_ns, budget_ns, extra;
-	uint64_t pinned, queues, rings, indirect, memory_max, balloon;
+	uint64_t pinned, queues, rings, indirect, memory_max, balloon, steady;
 	char node[CL_PATH_MAX], pcpus[CL_PATH_MAX], pool[CL_PATH_MAX];
 	char nic[CL_PATH_MAX], disk[CL_PATH_MAX];
 

@@ -75,7 +75,12 @@ struct sim_vif;
 	X(scrub_bandwidth, "bytes/s", "of clearing freed pages") \
 	X(page_ns, "ns", "balloon or migration, handling of a page without its copy") \
 	X(create_ns, "ns", "CPU time of the toolstack to create a domain") \
-	X(destroy_ns, "ns", "to destroy one, without scrubbing")
+	X(destroy_ns, "ns", "to destroy one, without scrubbing") \
+	X(container_bytes, "B", "dom0's memory for a secondary container: one for each node that runs guests") \
+	X(backend_bytes, "B", "dom0's memory for a back end: one for each virtual device") \
+	X(contribution_bytes, "B", "dom0's memory for a guest, on each node that it runs on") \
+	X(migrate_bytes, "B", "dom0's memory for copying a guest, as long as that takes") \
+	X(io_hold_ns, "ns", "how long dom0 holds a byte of guests' I/O in memory")
 /* clang-format on */
 
 struct sim_costs {

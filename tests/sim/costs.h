@@ -12,7 +12,9 @@
 	"blkback_ns=1000\nblkback_page_ns=100\nblkfront_ns=1000\ndisk_driver_ns=1000\n"            \
 	"grant_copy_ns=100\nlocal_ps=100\nremote_ps=200\nlatency_ns=90\nremote_latency_ns=140\n"   \
 	"misses=1\nnode_bandwidth=50G\nlink_bandwidth=16G\nsmt_speed=60%\nscrub_bandwidth=5G\n"    \
-	"page_ns=200\ncreate_ns=10ms\ndestroy_ns=10ms\n"
-#define SIM_TEST_COSTS_LINES 39 /* of text above */
+	"page_ns=200\ncreate_ns=10ms\ndestroy_ns=10ms\n"                                           \
+	"container_bytes=75MiB\nbackend_bytes=44KiB\ncontribution_bytes=16MiB\n"                   \
+	"migrate_bytes=32MiB\nio_hold_ns=500ms\n"
+#define SIM_TEST_COSTS_LINES 44 /* of text above */
 
 #endif

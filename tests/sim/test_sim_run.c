@@ -135,12 +135,102 @@ static void counted_nothing(void **state)
 #undef PING
 }
 
+/* Two guests on one of two nodes read 200 records of 64 KiB a second: what dom0 needs, by hand. */
+#define NEEDS                                                                                      \
+	SIM_TEST_COSTS                                                                             \
+	"[scenario]\nfidelity=fluid\nduration=100s\nwarmup=10s\nsample=1s\n"                       \
+	"[machine]\ncores=4\nnodes=2\n[disk d]\n[guest g]\ncount=2\nnode=1\nnic=none\n"            \
+	"[load r]\nguest=g*\ntype=disk\nrate=200\n[dom0]\nsteady=256MiB\n"
+#define NEEDS_MIB (256 + 75 + 2 * 44.0 / 1024 + 2 * 16 + 2 * 200 / 16.0 / 2)
+
+static void report_text(const char *text, struct sim_report *ret)
+{
+	struct sim_scenario *scenario = parse(text);
+
+	*ret = (struct sim_report){ .count = 0 };
+	report_of(scenario, ret);
+	sim_scenario_free(scenario);
+}
+
+static void near(const struct sim_report *report, const char *name, double wanted, double by)
+{
+	double value = value_of(report, name);
+
+	if (value < wanted - by || value > wanted + by)
+		fail_msg("%s: %f, not %f", name, value, wanted);
+}
+
+static void needs_of_dom0(void **state)
+{
+	struct sim_report report;
+
+	report_text(NEEDS "memory=1GiB\n", &report);
+	near(&report, "host.need", NEEDS_MIB, 0.1);
+	near(&report, "host.need.most", NEEDS_MIB, 0.1);
+	near(&report, "host.has", 1024, 0);
+	near(&report, "host.wasted", 1024 - NEEDS_MIB, 0.1);
+	near(&report, "host.wasted.fit", 0, 0.1);
+	near(&report, "host.lacked", 0, 0);
+	near(&report, "host.short", 0, 0);
+	near(&report, "host.short.most", 0, 0);
+	near(&report, "host.slowed", 0, 0);
+	near(&report, "host.cpu_kept", 0, 0);
+	/* 5 MiB too small: 5 of 12.5 MiB of I/O have no room */
+	report_text(NEEDS "memory=370858KiB\n", &report);
+	near(&report, "host.has", NEEDS_MIB - 13.5, 1.5);
+	double lacked = NEEDS_MIB - value_of(&report, "host.has");
+
+	near(&report, "host.lacked", lacked, 0.1);
+	near(&report, "host.wasted", 0, 0);
+	near(&report, "host.short", 1, 0);
+	near(&report, "host.short.most", 90e9, 1e9);
+	near(&report, "host.short.times", 1, 0);
+	near(&report, "host.slowed", lacked < 12.5 ? lacked / 12.5 : 1, 0.01);
+}
+
+/* What a guest brings goes with it: short while it is there, by its part. */
+static void needs_come_and_go(void **state)
+{
+	struct sim_report report;
+
+	report_text(NEEDS "memory=384MiB\n[guest later]\nnode=1\nnic=none\n"
+			  "[event come]\nat=40s\nwhat=create\nguest=later\n"
+			  "[event go]\nat=70s\nwhat=destroy\nguest=later\n",
+		    &report);
+	near(&report, "host.need.most", NEEDS_MIB + 16 + 44.0 / 1024, 0.1);
+	near(&report, "host.short.most", 30e9, 1.5e9);
+	near(&report, "host.short.times", 1, 0);
+	near(&report, "host.wasted.fit", 16 * 60.0 / 90, 0.5);
+}
+
+/* dom0 alone on two CPUs of which it uses one. */
+static void cpus_of_dom0(void **state)
+{
+	struct sim_report report;
+
+	report_text(SIM_TEST_COSTS
+		    "[scenario]\nfidelity=fluid\nduration=20s\nsample=1s\n[machine]\ncores=4\n"
+		    "[dom0]\nvcpus=2\npcpus=0-1\n[guest g]\npcpus=2-3\n"
+		    "[load b]\nguest=dom0\ntype=hog\n[load c]\nguest=g\ntype=hog\n",
+		    &report);
+	near(&report, "host.cpu_kept", 2, 0);
+	near(&report, "host.cpu_wasted", 1, 0.01);
+	near(&report, "host.cpu_short", 0, 0.01);
+	report_text(SIM_TEST_COSTS
+		    "[scenario]\nfidelity=fluid\nduration=20s\nsample=1s\n[machine]\ncores=4\n"
+		    "[dom0]\nvcpus=1\npcpus=0-1\n[guest g]\npcpus=1-3\n"
+		    "[load b]\nguest=dom0\ntype=hog\ntasks=2\n",
+		    &report);
+	near(&report, "host.cpu_kept", 1, 0);
+	near(&report, "host.cpu_short", 1, 0.05);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counted_nothing),
-		cmocka_unit_test(pinned),
-		cmocka_unit_test(main_busy),
+		cmocka_unit_test(needs_of_dom0), cmocka_unit_test(needs_come_and_go),
+		cmocka_unit_test(cpus_of_dom0),  cmocka_unit_test(counted_nothing),
+		cmocka_unit_test(pinned),        cmocka_unit_test(main_busy),
 		cmocka_unit_test(scrubbed),
 	};
 
