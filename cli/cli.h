@@ -80,6 +80,7 @@ struct cli_values {
 	const char *since, *until, *tenants; /* bill */
 	uint64_t by;                         /* bill: choice */
 	const char *seeds, *compare, *policy, *report, *variant;
+	const char *stack; /* advise */
 	uint64_t seed, jobs;
 	const char *trace; /* mon */
 	bool csv, per_vcpu, hypercalls;
@@ -244,8 +245,8 @@ void cli_table_to(FILE *out, const struct cli_call *call, const struct cli_colum
 		  uint32_t column_count, const struct cli_row *of, uint32_t rows);
 
 extern const struct cli_verb cli_verb_check, cli_verb_status, cli_verb_plan, cli_verb_apply,
-	cli_verb_bill, cli_verb_confirm, cli_verb_undo, cli_verb_adopt, cli_verb_explain,
-	cli_verb_record, cli_verb_replay, cli_verb_run, cli_verb_sim, cli_verb_mon, cli_verb_help,
-	cli_verb_version;
+	cli_verb_bill, cli_verb_confirm, cli_verb_undo, cli_verb_adopt, cli_verb_advise,
+	cli_verb_explain, cli_verb_record, cli_verb_replay, cli_verb_run, cli_verb_sim,
+	cli_verb_mon, cli_verb_help, cli_verb_version;
 
 #endif
