@@ -169,13 +169,15 @@ static void follow(struct tick *tick, struct domain *d)
 	if (is_ours(m) && d->target != m->set && !reborn)
 		take_over(tick, d);
 	if (!is_ours(m) || d->target != m->set) {
+		if (m->contract != d->target)
+			m->full = CL_UNKNOWN;
 		m->contract = d->target;
 		m->set = CL_UNKNOWN;
 	}
 	m->domid = d->domid;
-	/* While a balloon moves, what it had at the contract is not known. */
-	if (!is_ours(m) || m->set == m->contract)
-		m->full = settled ? d->mem : CL_UNKNOWN;
+	/* While a balloon moves, what it would have at a new contract is not known. */
+	if ((!is_ours(m) || m->set == m->contract) && settled)
+		m->full = d->mem;
 	else if (m->full == CL_UNKNOWN && settled) /* set before this state was there */
 		m->full = full_at(m, d->mem);
 	if (d->mem != m->mem)
@@ -498,6 +500,15 @@ static void give_back(struct tick *tick, struct totals *t)
 	}
 }
 
+/* Nothing more comes from the privileged side: what is reserved is for whose memory it was. */
+static bool has_given(const struct domain *d, uint64_t held)
+{
+	const struct cl_state_memory *m = d->state;
+
+	return d->target == sum(m->contract, held) &&
+	       (m->full == CL_UNKNOWN || d->mem <= sum(m->full, less(d->target, m->contract)));
+}
+
 void size(struct tick *tick)
 {
 	const struct cl_snapshot *now = tick->now;
@@ -526,6 +537,9 @@ void size(struct tick *tick)
 		tick->plan->books.memory.flight = pending;
 	}
 	take(tick, can, room, &t);
+	if (!can || has_given(&privileged, t.held))
+		t.free = sum(t.free,
+			     least(tick->plan->books.memory.free, tick->params->size_reserve));
 	give_back(tick, &t);
 	if (can)
 		move_privileged(tick, &privileged, &t);
