@@ -140,7 +140,8 @@ static void check_memory(const struct cl_xen *xen, const struct speaker *to)
 	else if (max <= target)
 		speak(to, "lost",
 		      "dom0 has all of the memory that it may have (%llu MiB): nothing can be moved to "
-		      "it; boot Xen with a larger dom0_mem=...,max: (closer advise)",
+		      "it; boot Xen with a larger dom0_mem=...,max: (closer advise), or raise its limit if "
+		      "xl mem-set lowered it (xl mem-max 0)",
 		      (unsigned long long)(max >> 20));
 	else
 		speak(to, "ok", "dom0 has %llu MiB and may have %llu MiB",

@@ -3,6 +3,7 @@
  * The Xen host as the main program has it: finds out whether this is a Xen dom0, and opens the
  * module that does the work. The module stays loaded, since the host that it made points into it.
  */
+#include "xen/config.h"
 #include "xen/xen.h"
 
 #include "lib.h"
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #define MODULE_NAME  "libcloser-xen.so"
+#define CONFIG_NAME  "libcloser-xl.so"
 #define CAPABILITIES "/proc/xen/capabilities"
 
 static bool is_dom0(void)
@@ -50,7 +52,7 @@ static int fail_not_dom0(struct cl_error *reterr)
 
 /* Where it is installed; beside the executable; and where a build leaves it. Not by the search path
  * of libraries: that would take whatever lies there. */
-static void *open_module(char *ret_why, size_t size)
+static void *open_module(const char *name, char *ret_why, size_t size)
 {
 	static const char *const beside[] = { "", "../hosts/" };
 	char exe[CL_PATH_MAX], path[CL_PATH_MAX * 2];
@@ -60,14 +62,14 @@ static void *open_module(char *ret_why, size_t size)
 	exe[len > 0 ? len : 0] = '\0';
 	slash = strrchr(exe, '/');
 	for (size_t i = 0; slash && i < CL_COUNT(beside); i++) {
-		snprintf(path, sizeof(path), "%.*s%s" MODULE_NAME, (int)(slash - exe + 1), exe,
-			 beside[i]);
+		snprintf(path, sizeof(path), "%.*s%s%s", (int)(slash - exe + 1), exe, beside[i],
+			 name);
 		if (access(path, F_OK) == 0)
 			break;
 		path[0] = '\0';
 	}
 	if (!slash || !path[0])
-		snprintf(path, sizeof(path), "%s/" MODULE_NAME, CLOSER_MODULE_DIR);
+		snprintf(path, sizeof(path), "%s/%s", CLOSER_MODULE_DIR, name);
 	void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 
 	if (!module)
@@ -83,7 +85,7 @@ static int load(const struct cl_xen_module **ret_module, struct cl_error *reterr
 
 	if (!is_dom0())
 		return fail_not_dom0(reterr);
-	handle = open_module(why, sizeof(why));
+	handle = open_module(MODULE_NAME, why, sizeof(why));
 	if (!handle)
 		return cl_fail(
 			reterr, ELIBACC,
@@ -133,6 +135,30 @@ int cl_xen_tbuf_load(const struct cl_xen_tbuf **ret_tbuf, struct cl_error *reter
 	if (r == 0)
 		*ret_tbuf = module->tbuf;
 	return r;
+}
+
+/* Needs no dom0. */
+int cl_xl_parse(const char *text, size_t len, const char *name, struct cl_admit_ask *ret_ask,
+		struct cl_error *reterr)
+{
+	const struct cl_xl_module *module;
+	char why[256];
+	void *handle = open_module(CONFIG_NAME, why, sizeof(why));
+
+	if (!handle)
+		return cl_fail(reterr, ELIBACC,
+			       "the module that reads xl's configurations cannot be loaded "
+			       "(%.220s): build closer with libxen-dev, which has libxlutil",
+			       why);
+	module = dlsym(handle, CL_XL_MODULE_SYMBOL);
+	if (!module || module->ask_bytes != sizeof(struct cl_admit_ask) ||
+	    strcmp(module->version, CLOSER_VERSION) != 0) {
+		dlclose(handle);
+		return cl_fail(reterr, ELIBBAD,
+			       CONFIG_NAME " is of another closer than this one (" CLOSER_VERSION
+					   "): install both from one build");
+	}
+	return module->parse(text, len, name, ret_ask, reterr);
 }
 
 /* Only to be found and opened: the host that is opened has the module's operations. */

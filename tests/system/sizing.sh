@@ -76,4 +76,24 @@ done
 # ---- what is recorded is decided alike ----
 "$closer" run "$@" --for 60s --record "$tmp/sized" >"$tmp/out" 2>"$tmp/err" && "$closer" replay --verify "$tmp/sized" >"$tmp/out" 2>"$tmp/err" &&
 	ok "a replay decides the same" || not_ok "replay of a recording with size=yes"
+# ---- a guest that is to be started ----
+admit() { # admit CODE HOST LINE..
+	want=$1 host=$2
+	shift 2
+	printf '%s\n' "$@" >"$tmp/guest.cfg"
+	"$closer" admit --host "sim:$host" --json "$tmp/guest.cfg" >"$tmp/out" 2>"$tmp/err"
+	[ $? = "$want" ]
+}
+admit 0 sizes@g64 'name = "web"' 'memory = 1024' 'vcpus = 2' 'disk = [ "phy:/dev/x,xvda,w" ]' &&
+	jq -e '.name == "web" and .vcpus == 2 and .verdict == "fits" and .start_bytes == (1024 - 16) * 1048576 and (.nodes | length) == 1' "$tmp/out" >/dev/null &&
+	ok "admit: a guest starts with M - eps on one node" || not_ok "admit: one node"
+admit 0 sizes@g64 'memory = 40960' && jq -e '.spread and .start_bytes == (40960 - 32) * 1048576' "$tmp/out" >/dev/null &&
+	ok "admit: on two nodes with M - 2 eps" || not_ok "admit: two nodes"
+admit 0 sizes@g64 'memory = 256' 'cpus = "16-17"' && jq -e '.nodes == "1"' "$tmp/out" >/dev/null && ok "admit: where its CPUs are" || not_ok "admit: cpus"
+admit 1 sizes@g2 'memory = 4096' && jq -e '.verdict == "no-memory" and .short_bytes > 0' "$tmp/out" >/dev/null && ok "admit: too large for the host" || not_ok "admit: no memory"
+admit 1 sizes@g2 'memory = 64' 'cpus = "100"' && jq -e '.verdict == "no-cpu"' "$tmp/out" >/dev/null && ok "admit: CPUs that are not there" || not_ok "admit: no CPU"
+for bad in 'memory = ' 'memory = "x"' 'name = "n"' 'memory = 512 maxmem' 'vcpus = -1'; do
+	admit 1 sizes@g2 "$bad" "$([ "$bad" = 'vcpus = -1' ] && echo 'memory = 64')" && [ -s "$tmp/err" ] && [ ! -s "$tmp/out" ] || { not_ok "admit: '$bad'"; bad=; break; }
+done
+[ -n "$bad" ] && ok "admit: what is no configuration is said: $(head -n 1 "$tmp/err" | cut -c 1-90)"
 [ "$failed" = 0 ]
