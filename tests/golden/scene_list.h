@@ -222,6 +222,62 @@ static void fill_xen_charged(struct scene_world *w, unsigned tick)
 	scene_end(w, 0, 100000, 5000);
 }
 
+#define SCENE_MIB (UINT64_C(1) << 20)
+
+/* A domain's balloon gives at most so much, and takes all that it is given. */
+static void balloon(struct scene_world *w, uint8_t n, uint64_t has, uint64_t gives)
+{
+	if (w->sized[n].target == 0)
+		w->sized[n].target = w->sized[n].mem = has;
+	w->sized[n].mem = w->sized[n].target + gives < has ? has - gives : w->sized[n].target;
+}
+
+static void sized_guest(struct scene_world *w, uint8_t n, uint64_t gives)
+{
+	static const char *const names[] = { "", "busy", "stops" };
+	struct cl_guest_ix g = scene_guest(w, n, names[n], n);
+	struct cl_disk *disk = cl_snapshot_add_disks(w->snap);
+
+	balloon(w, n, 512 * SCENE_MIB, gives);
+	w->snap->guests[g.v].domid = n;
+	w->snap->guests[g.v].mem_bytes = w->sized[n].mem;
+	w->snap->guests[g.v].target_bytes = w->sized[n].target;
+	disk->guest = g;
+	disk->name = cl_snapshot_text(w->snap, "xvda");
+	disk->rd_bytes = w->sized[n].io;
+}
+
+/*
+ * Guest "busy" passes two levels and falls back, and dom0 has what it gives; the balloon of "stops"
+ * gives half of what it is asked for. At tick 16 somebody sets dom0's target.
+ */
+static void fill_xen_sized(struct scene_world *w, unsigned tick)
+{
+	static const uint8_t rates[] = { 0, 0, 0, 0, 40, 40, 40, 70, 70, 70, 70, 40, 0 };
+
+	if (tick == 16)
+		w->sized[0].target = 2048 * SCENE_MIB;
+	w->sized[1].io += (tick < CL_COUNT(rates) ? rates[tick] : 0) * SCENE_MIB;
+	scene_host(w, 2, 2, false);
+	scene_hypervisor(w);
+	balloon(w, 0, 1024 * SCENE_MIB, 0);
+	sized_guest(w, 1, 512 * SCENE_MIB);
+	sized_guest(w, 2, 8 * SCENE_MIB);
+	w->snap->memory.bytes = w->sized[0].mem;
+	w->snap->memory.target_bytes = w->sized[0].target;
+	w->snap->memory.max_bytes = 4096 * SCENE_MIB;
+	w->snap->nodes[0].mem_free_bytes =
+		4096 * SCENE_MIB - w->sized[0].mem - w->sized[1].mem - w->sized[2].mem;
+	scene_end(w, 0, 100000, 5000);
+}
+
+static void params_xen_sized(struct cl_params *params)
+{
+	params->size = 1;
+	params->size_hold = CL_NS_PER_S;
+	params->size_patience = 3 * CL_NS_PER_S;
+}
+
 static void params_xen_charged(struct cl_params *params)
 {
 	params->charge = CL_CHARGE_CLOSER;
@@ -287,6 +343,8 @@ static const struct scene scenes[] = {
 	  12, fill_xen_pins, params_xen_pins, NULL },
 	{ "xen-charged", "capped guests are charged; another cap by hand, and a debt written off",
 	  14, fill_xen_charged, params_xen_charged, NULL },
+	{ "xen-sized", "memory follows a guest's I/O to dom0 and back; a balloon that stops", 22,
+	  fill_xen_sized, params_xen_sized, NULL },
 	{ "held", "a tenant's guests have a limit; one is over it, held back, and let go", 20,
 	  fill_held, params_held, NULL },
 };

@@ -48,6 +48,9 @@ struct scene_world {
 	struct {
 		uint64_t cap, ran_ns; /* by number of the guest; cap 0: as it came */
 	} paid[4];
+	struct {
+		uint64_t target, mem, io; /* by number of the domain; target 0: as it came */
+	} sized[4];
 	struct cl_cpuset pins[SCENE_CPUS]; /* empty: as it came */
 	uint32_t thread_count, group_count, irq_count, kept_count;
 };
@@ -431,6 +434,12 @@ static inline void scene_apply(struct scene_world *world, const struct cl_plan *
 	case CL_ACTION_VCPU_KEEP:
 		scene_keep(world, action, cl_plan_set(plan, action->to.mask));
 		break;
+	case CL_ACTION_MEMORY_TARGET:
+		world->sized[action->object.guest.v == CL_NONE
+				     ? 0
+				     : world->snap->guests[action->object.guest.v].domid]
+			.target = (uint64_t)action->to.number;
+		break;
 	case CL_ACTION_CAP_SET:
 		world->paid[world->snap->guests[action->object.guest.v].domid].cap =
 			(uint64_t)action->to.number;
@@ -443,7 +452,6 @@ static inline void scene_apply(struct scene_world *world, const struct cl_plan *
 	case CL_ACTION_CAP_RELEASE:
 	case CL_ACTION_WEIGHT_RELEASE:
 	case CL_ACTION_BUDGET_RELEASE:
-	case CL_ACTION_MEMORY_TARGET:
 	case CL_ACTION_MEMORY_RELEASE:
 	case CL_ACTION_FENCE:
 	case CL_ACTION_NAPI_THREAD:
