@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define TABLE      "netdev closer"
 #define CHAIN      TABLE " to-%s" /* a name of its own begins with a letter, and is no keyword */
@@ -23,12 +25,25 @@ static void nft_done(struct nft *nft)
 		nft_ctx_free(nft->ctx);
 }
 
-/* The caller frees it, whatever comes of it. 0, or -EIO. */
+/* libnftables ends the process where it gets no socket of nfnetlink's: a kernel may have none. */
+static bool has_nfnetlink(void)
+{
+	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+	cl_autoclose int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+	return fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof(any)) == 0;
+}
+
+/* The caller frees it, whatever comes of it. 0, -EPROTONOSUPPORT, -ENOMEM or -EIO. */
 static int run(struct nft *nft, const char *script, bool dry)
 {
 	int r;
 
-	nft->output = nft->error = "";
+	*nft = (struct nft){ .output = "", .error = "" };
+	if (!has_nfnetlink()) {
+		nft->error = "this kernel has none (modprobe nfnetlink, nf_tables)";
+		return -EPROTONOSUPPORT;
+	}
 	nft->ctx = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (!nft->ctx)
 		return -ENOMEM;
@@ -54,6 +69,9 @@ bool cl_packets_can(char *ret_why, size_t size)
 	ret_why[0] = '\0';
 	if (r < 0 && strstr(nft.error, "not permitted"))
 		snprintf(ret_why, size, "no right to set nftables rules: run as root");
+	else if (r == -EPROTONOSUPPORT)
+		snprintf(ret_why, size,
+			 "this kernel has no nftables (modprobe nfnetlink, nf_tables)");
 	else if (r < 0)
 		snprintf(ret_why, size,
 			 "nftables cannot limit what goes out of a device here (Linux 5.16 with "

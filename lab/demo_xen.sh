@@ -20,7 +20,7 @@ windows=${CLOSER_DEMO_WINDOWS:-5}
 span_s=${CLOSER_DEMO_SPAN:-4}
 books=500ms
 # Small packets are copied by netback; larger ones it maps and unmaps, which an emulated machine pays with milliseconds each.
-load='udp-echo to=10.99.78.1:7077 rate=200 size=64 + disk-read dev=/dev/xvda rate=100 depth=4'
+load='udp-echo to=10.99.78.1:7077 rate=260 size=64 + disk-read dev=/dev/xvda rate=130 depth=4'
 # CPU 0 is the main container's; guests' vCPUs are kept off it, too.
 run_options='--set main-exclusive=1'
 

@@ -79,6 +79,31 @@ static void test_packets_text(void **state)
 	assert_int_equal(cl_packets_parse(""), -1);
 }
 
+/* libnftables ends the process of who cannot have a socket: no limit is possible then, and closer
+ * goes on. */
+static void test_no_nftables(void **state)
+{
+	struct cl_change change = { .kind = CL_CHANGE_PACKETS, .path = "lo" };
+	const struct rlimit none = { 0, 0 };
+	struct cl_setting is;
+	struct cl_error err;
+	char why[160];
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setrlimit(RLIMIT_NOFILE, &none);
+		if (cl_packets_can(why, sizeof(why)) || !strstr(why, "no nftables"))
+			_exit(1);
+		_exit(cl_packets_read(&change, &is, &err) < 0 && strstr(err.text, "modprobe") ? 42
+											      : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+}
+
 /* ---- cgroup v2, as files of a folder: what is written where, and what is left alone ---- */
 
 static struct cl_cgroup tree;
@@ -292,6 +317,7 @@ static void test_v1_holds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_nftables),
 		cmocka_unit_test(test_cpu_text),
 		cmocka_unit_test(test_io_text),
 		cmocka_unit_test(test_packets_text),
