@@ -376,7 +376,9 @@ static void place_irq(struct tick *tick, uint32_t i)
 	struct guest_view view;
 	struct target target;
 
+	/* One whose description is not known, or long ago, is left alone as its threads are. */
 	if (irq->guest.v == CL_NONE || irq->mask.v == CL_NONE ||
+	    now->taken_ns > now->guests[irq->guest.v].read_ns + tick->params->stale ||
 	    cl_cpuset_empty(&tick->plan->secondary_cpus))
 		return;
 	view_guest(tick, irq->guest, &view);

@@ -336,14 +336,20 @@ check "xenstored gone: what is placed stays" store_gone
 check "closer run ends without xenstored" end_run
 # xl speaks with xenstored: what it says is left out.
 xl() { :; }
-grep -v -e '^vcpu ' -e ' xenstored ' -e ' xl ' /tmp/noted >/tmp/less
 # Its event channels' interrupts went with it.
-while read -r line; do
-	case $line in
-	/proc/irq/*) [ -e "${line%%:*}" ] || continue ;;
-	esac
-	echo "$line"
-done </tmp/less >/tmp/noted
-check "all is as before but for xenstored" as_noted
+not_xenstored() {
+	grep -v -e '^vcpu ' -e ' xenstored ' -e ' xl ' | while read -r line; do
+		case $line in
+		/proc/irq/*) [ -e "${line%%:*}" ] || continue ;;
+		esac
+		echo "$line"
+	done
+}
+as_noted_but() {
+	not_xenstored </tmp/noted >/tmp/less
+	dom0_state | not_xenstored >/tmp/now
+	diff /tmp/less /tmp/now
+}
+check "all is as before but for xenstored" as_noted_but
 check "without xenstored: status, plan, check" gone_looks
 verdict

@@ -236,6 +236,23 @@ static void interrupts(void **state)
 	assert_int_equal(placed, 3);
 }
 
+/* Who was not described lately is left alone, though the hypervisor knows whose an interrupt is. */
+static void interrupts_of_nobody_described(void **state)
+{
+	world_init(&w, 4, 1);
+	int g = world_guest(&w, 1);
+
+	world_vcpu(&w, g, 0, 1, "1");
+	w.irq_vcpu[0] = 0;
+	w.irq_count = 1;
+	w.undescribed_ns = 5 * CL_NS_PER_S;
+	world_tick(&w, 10);
+	assert_int_equal(w.plan->n.actions, 0);
+	w.undescribed_ns = 0;
+	world_tick(&w, 10);
+	assert_int_equal(w.plan->n.actions, 1);
+}
+
 /*
  * A guest whose vCPUs are each held to a node: its queues' work stays on its vCPU's node also while
  * nobody knows where in it, or comes from outside.
@@ -552,6 +569,7 @@ int main(void)
 		T(guest_spans_nodes),
 		T(queues_of_a_spanning_guest),
 		T(interrupts),
+		T(interrupts_of_nobody_described),
 		T(outside_by_contribution),
 		T(overcommitted_cpu),
 		T(vcpu_nowhere),

@@ -62,6 +62,7 @@ struct world {
 	int irq_count;
 	uint64_t busy_ns, main_ns, kernel_ns; /* of CPU 0, cumulative */
 	uint64_t stale_ns;                    /* how long ago the threads were read */
+	uint64_t undescribed_ns;              /* how long ago the guests were described */
 
 	struct cl_params params;
 	struct cl_state *state;
