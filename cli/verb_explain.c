@@ -288,6 +288,22 @@ static void print_size(const struct explain *x, const struct cl_size_books *b)
 	printf("\n");
 }
 
+/* What it could lose without noticing, where that is looked at. */
+static void print_overcommit(const struct explain *x, const struct cl_overcommit_books *b)
+{
+	char lose[32], taken[32], lent[32], price[32], spare[32], why[CL_WHY_MAX];
+
+	if (x->tid != 0 || b->why.code == CL_REASON_NONE)
+		return;
+	printf("  could lose %s of memory and %s of a CPU; %s taken for others, %s lent; price %s: %s\n",
+	       cl_bytes_text(b->lose, lose, sizeof(lose)),
+	       cl_share_text(b->cpu_spare, spare, sizeof(spare)),
+	       cl_bytes_text(b->taken, taken, sizeof(taken)),
+	       cl_bytes_text(b->lent, lent, sizeof(lent)),
+	       cl_share_text(b->price, price, sizeof(price)),
+	       cl_why_text(&b->why, why, sizeof(why)));
+}
+
 static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 {
 	const struct cl_guest *g = &x->snap->guests[guest.v];
@@ -305,6 +321,7 @@ static void print_guest(const struct explain *x, struct cl_guest_ix guest)
 		print_vcpu(x, g->vcpu_first + i);
 	print_charge(x, &x->plan->guest_books[guest.v].charge);
 	print_size(x, &x->plan->guest_books[guest.v].size);
+	print_overcommit(x, &x->plan->guest_books[guest.v].overcommit);
 }
 
 static uint32_t print_works(const struct explain *x)

@@ -73,15 +73,31 @@ static void add_disks(const struct tick *tick, uint64_t *bytes)
 	}
 }
 
+static void a_second(const struct tick *tick, uint64_t *bytes)
+{
+	for (uint32_t i = 0; i < tick->now->n.guests; i++)
+		bytes[i] = mul_div(bytes[i], CL_NS_PER_S, tick->plan->books.span_ns, NULL);
+}
+
 void io_rates(const struct tick *tick, uint64_t *ret_rates)
 {
-	uint64_t span = tick->plan->books.span_ns;
-
 	memset(ret_rates, 0, tick->now->n.guests * sizeof(*ret_rates));
 	if (!tick->prev)
 		return;
 	add_nics(tick, ret_rates);
 	add_disks(tick, ret_rates);
-	for (uint32_t i = 0; i < tick->now->n.guests; i++)
-		ret_rates[i] = mul_div(ret_rates[i], CL_NS_PER_S, span, NULL);
+	a_second(tick, ret_rates);
+}
+
+void net_rates(const struct tick *tick, uint64_t *ret_rates, uint64_t *ret_nics)
+{
+	memset(ret_rates, 0, tick->now->n.guests * sizeof(*ret_rates));
+	memset(ret_nics, 0, tick->now->n.guests * sizeof(*ret_nics));
+	for (uint32_t i = 0; i < tick->now->n.nics; i++)
+		if (tick->now->nics[i].guest.v < tick->now->n.guests)
+			ret_nics[tick->now->nics[i].guest.v]++;
+	if (!tick->prev)
+		return;
+	add_nics(tick, ret_rates);
+	a_second(tick, ret_rates);
 }

@@ -214,3 +214,14 @@ bool cl_plan_goes_on(const struct cl_plan *plan)
 			return true;
 	return false;
 }
+
+const char *cl_pressure_name(enum cl_pressure pressure)
+{
+	static const char *const names[] = {
+#define X(id, name) name,
+		CL_PRESSURES(X)
+#undef X
+	};
+
+	return names[pressure];
+}

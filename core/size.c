@@ -134,12 +134,20 @@ static bool is_ours(const struct cl_state_memory *m)
 	return m->set != CL_UNKNOWN;
 }
 
+/* Nothing is taken from it or lent to it any more. */
+static void forget_others(struct cl_state_memory *m)
+{
+	m->taken = m->lent = m->lent_set = 0;
+	m->active = CL_UNKNOWN;
+}
+
 /* Somebody has set it: that is the contract from now on, and he is left in peace for a while. */
 static void take_over(struct tick *tick, struct domain *d)
 {
 	struct cl_state_memory *m = d->state;
 
 	act(tick, d, CL_ACTION_MEMORY_RELEASE, 0, (struct cl_why){ .code = CL_REASON_TAKEN_OVER });
+	forget_others(m);
 	m->set = m->full = CL_UNKNOWN;
 	m->level = m->below_ns = 0;
 	back_off(&m->claims, tick->params, EBUSY, tick->now->taken_ns);
@@ -157,6 +165,8 @@ static void follow(struct tick *tick, struct domain *d)
 	struct cl_state_memory *m = d->state;
 	bool reborn = m->domid != d->domid, settled = m->mem == d->mem;
 
+	if (reborn)
+		forget_others(m);
 	if (reborn && is_ours(m) && d->target == m->set && d->target != m->contract) {
 		m->full = CL_UNKNOWN;
 		m->level = m->below_ns = 0;
@@ -201,6 +211,8 @@ static struct steps steps_of(const struct tick *tick, const struct cl_guest *gue
 
 	if (nodes == 0) /* it may be on any */
 		nodes = tick->now->n.nodes > 0 ? tick->now->n.nodes : 1;
+	if (!p->size)
+		eps = 0;
 	return (struct steps){ .first = mul_div(pages(eps), nodes, 1, NULL),
 			       .increment = pages(p->size_increment),
 			       .most = mul_div(contract, CL_PPM - p->size_floor, CL_PPM, NULL) };
@@ -225,7 +237,7 @@ static void follow_level(const struct tick *tick, struct cl_state_memory *m, uin
 	uint64_t now_ns = tick->now->taken_ns;
 
 	io = least(io, INT64_MAX); /* so that sums fit */
-	uint64_t passed = least(io / p->size_level, p->size_levels);
+	uint64_t passed = p->size ? least(io / p->size_level, p->size_levels) : 0;
 	uint64_t below = mul_div(p->size_level, p->size_hysteresis, CL_PPM, NULL);
 
 	if (m->level > p->size_levels) /* it was set to fewer */
@@ -254,21 +266,32 @@ static uint64_t bounded(const struct steps *s, uint64_t asked, uint64_t room, st
 	return whole(s, most);
 }
 
-/* What it has set and what of that has come; memory on its way to it. */
+/* What it has set and what of that has come; memory on its way to it. What it was lent is its own
+ * for this. */
+static uint64_t set_of(const struct domain *d)
+{
+	return less(sum(d->state->contract, d->state->lent_set), d->target);
+}
+
 static uint64_t given_of(const struct domain *d)
 {
 	const struct cl_state_memory *m = d->state;
 
 	/* Not known: as it was told. */
-	return m->full == CL_UNKNOWN ? less(m->contract, d->target) : less(m->full, d->mem);
+	return m->full == CL_UNKNOWN ? set_of(d) : less(sum(m->full, m->lent_set), d->mem);
 }
 
 static uint64_t pending_of(const struct domain *d)
 {
 	const struct cl_state_memory *m = d->state;
 
-	return m->full == CL_UNKNOWN ? 0
-				     : less(less(m->full, less(m->contract, d->target)), d->mem);
+	return m->full == CL_UNKNOWN ? 0 : less(less(sum(m->full, m->lent_set), set_of(d)), d->mem);
+}
+
+/* With so much asked of it by Algorithm 1, and what overcommitment takes and lends. */
+static uint64_t target_for(const struct domain *d, uint64_t asked)
+{
+	return sum(d->state->contract, d->state->lent) - asked - d->state->taken;
 }
 
 /* Of a claim that has not been met: is it on its way, or is this all that comes? */
@@ -276,8 +299,7 @@ static uint64_t look_at_balloon(struct tick *tick, struct domain *d, const struc
 				uint64_t asked, struct cl_why *why)
 {
 	struct cl_state_memory *m = d->state;
-	uint64_t now_ns = tick->now->taken_ns, set = less(m->contract, d->target);
-	uint64_t given = given_of(d);
+	uint64_t now_ns = tick->now->taken_ns, set = set_of(d), given = given_of(d);
 
 	if (now_ns - m->moved_ns < tick->params->size_patience) {
 		*why = (struct cl_why){ .code = CL_REASON_IN_FLIGHT,
@@ -297,7 +319,7 @@ static void size_guest(struct tick *tick, struct domain *d, uint64_t room)
 	struct cl_size_books *b = &tick->plan->guest_books[d->guest].size;
 	struct cl_state_memory *m = d->state;
 	const struct steps s = steps_of(tick, &tick->now->guests[d->guest], m->contract);
-	uint64_t set = less(m->contract, d->target), asked;
+	uint64_t set = set_of(d), asked, all;
 	bool waits = m->claims.retry_ns > tick->now->taken_ns;
 	bool met = given_of(d) + SLACK >= set;
 
@@ -305,10 +327,13 @@ static void size_guest(struct tick *tick, struct domain *d, uint64_t room)
 		m->claims = (struct cl_backoff){ 0 };
 	follow_level(tick, m, b->io, met && !waits && m->full != CL_UNKNOWN);
 	asked = bounded(&s, contribution(&s, m->level), room, &b->why);
+	all = least(sum(asked, m->taken), s.most);
 	if (waits || m->full == CL_UNKNOWN)
-		asked = least(asked, set);
-	if (!met && asked >= set)
-		asked = look_at_balloon(tick, d, &s, asked, &b->why);
+		all = least(all, set);
+	if (!met && all >= set)
+		all = look_at_balloon(tick, d, &s, all, &b->why);
+	asked = least(asked, all);
+	m->taken = all - asked;
 	if (asked < contribution(&s, m->level))
 		m->level = asked > s.first ? (asked - s.first) / s.increment : 0;
 	b->contract = m->contract;
@@ -316,7 +341,7 @@ static void size_guest(struct tick *tick, struct domain *d, uint64_t room)
 	b->level = m->level;
 	b->asked = asked;
 	b->held = whole(&s, least(least(b->given + SLACK, asked), set));
-	d->to = m->contract - asked;
+	d->to = target_for(d, asked);
 }
 
 /* ---- both sides ---- */
@@ -338,7 +363,8 @@ static void set_target(struct tick *tick, struct domain *d, uint64_t to, struct 
 static uint64_t raised(const struct domain *d, struct totals *t, struct cl_why *why)
 {
 	const struct cl_state_memory *m = d->state;
-	uint64_t full = less(m->full, less(m->contract, d->to));
+	uint64_t full = d->to > m->contract ? sum(m->full, d->to - m->contract)
+					    : less(m->full, m->contract - d->to);
 	uint64_t more =
 		m->full == CL_UNKNOWN ? d->to - d->target : less(full, sum(d->mem, pending_of(d)));
 	uint64_t can = pages(least(more, t->free));
@@ -356,6 +382,7 @@ static void move_guest(struct tick *tick, struct domain *d, struct totals *t)
 	struct cl_why why = { .code = d->to < d->target ? CL_REASON_CLAIM : CL_REASON_RETURN,
 			      .number = { b->io, b->level, b->asked } };
 
+	overcommit_why(tick, d->guest, d->state, d->to > d->target, &why);
 	if (b->why.code == CL_REASON_STOPPED)
 		why = b->why;
 	set_target(tick, d, d->to > d->target ? raised(d, t, &b->why) : d->to, why);
@@ -447,7 +474,7 @@ static void add_books(struct tick *tick, const struct domain *d, struct totals *
 {
 	const struct cl_size_books *from = &tick->plan->guest_books[d->guest].size;
 	struct cl_memory_books *b = &tick->plan->books.memory;
-	uint64_t pending = pending_of(d), set = less(d->state->contract, d->target);
+	uint64_t pending = pending_of(d), set = set_of(d);
 
 	b->asked = sum(b->asked, from->asked);
 	b->given = sum(b->given, from->given);
@@ -495,7 +522,7 @@ static void give_back(struct tick *tick, struct totals *t)
 
 		if (!returns[i] || !view(tick, i, &d))
 			continue;
-		d.to = d.state->contract - tick->plan->guest_books[i].size.asked;
+		d.to = target_for(&d, tick->plan->guest_books[i].size.asked);
 		move_guest(tick, &d, t);
 	}
 }
@@ -516,7 +543,7 @@ void size(struct tick *tick)
 	struct domain privileged;
 	uint64_t room = 0, pending = 0;
 
-	if (!tick->params->size)
+	if (!tick->params->size && !tick->params->overcommit)
 		return;
 	io_rates(tick, tick->state->scratch);
 	carry_memories(tick);
@@ -536,6 +563,7 @@ void size(struct tick *tick)
 		t.free = less(t.free, pending);
 		tick->plan->books.memory.flight = pending;
 	}
+	overcommit(tick, t.free);
 	take(tick, can, room, &t);
 	if (!can || has_given(&privileged, t.held))
 		t.free = sum(t.free,

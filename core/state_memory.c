@@ -12,7 +12,7 @@ void state_memory_init(struct cl_state_memory *ret, const struct cl_uuid *guest)
 	if (guest)
 		ret->id = *guest;
 	ret->domid = guest ? CL_NONE : 0;
-	ret->contract = ret->set = ret->full = ret->mem = CL_UNKNOWN;
+	ret->contract = ret->set = ret->full = ret->mem = ret->active = CL_UNKNOWN;
 }
 
 /* The first entry that is not before the key. */
@@ -94,6 +94,7 @@ void state_memory_outcome(struct cl_state *state, const struct cl_params *params
 	back_off(&m->setting, params, code, now_ns);
 	if (code == 0) {
 		m->set = (uint64_t)action->to.number;
+		m->lent_set = m->lent;
 		m->moved_ns = now_ns;
 	}
 }

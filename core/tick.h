@@ -61,6 +61,17 @@ void entitle_by_weight(struct tick *tick);
  * what could not be read. */
 void io_rates(const struct tick *tick, uint64_t *ret_rates);
 
+/* The same over network devices alone; *ret_nics: how many each has. */
+void net_rates(const struct tick *tick, uint64_t *ret_rates, uint64_t *ret_nics);
+
+/* overcommit.c: how much is taken from guests for others, and lent to them; free: memory that
+ * nobody has been promised. Uses the last two of the state's scratch arrays. */
+void overcommit(struct tick *tick, uint64_t free);
+
+/* Why a guest's target changes, where that is because of others; else left as it is. */
+void overcommit_why(const struct tick *tick, uint32_t guest, const struct cl_state_memory *state,
+		    bool up, struct cl_why *why);
+
 /* size.c: memory between guests and the privileged side. After charge. */
 void size(struct tick *tick);
 

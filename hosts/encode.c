@@ -63,6 +63,8 @@
 #define INIT_ledger               INIT_why
 #define INIT_charge_books         INIT_why
 #define INIT_size_books           INIT_why
+#define INIT_overcommit_books     INIT_why
+#define INIT_curve                INIT_why
 #define INIT_memory_books         INIT_why
 #define INIT_memory               INIT_why
 #define INIT_state_guard          INIT_why
@@ -87,6 +89,8 @@ COVERED(state_memories, struct cl_state_memory)
 COVERED(memory, struct cl_memory)
 COVERED(charge_books, struct cl_charge_books)
 COVERED(size_books, struct cl_size_books)
+COVERED(overcommit_books, struct cl_overcommit_books)
+COVERED(curve, struct cl_curve)
 COVERED(memory_books, struct cl_memory_books)
 COVERED(write_off, struct cl_write_off)
 COVERED(state_throttle, struct cl_state_throttle)
@@ -171,9 +175,11 @@ uint64_t cl_get_u64(struct cl_source *source)
 #define PUT_throttles(sink, field)                                                                 \
 	for (size_t i = 0; i < CL_COUNT(field); i++)                                               \
 		put_state_throttle(sink, &(field)[i]);
-#define PUT_size_books(sink, field)   put_size_books(sink, &(field));
-#define PUT_memory_books(sink, field) put_memory_books(sink, &(field));
-#define PUT_memory(sink, field)       put_memory(sink, &(field));
+#define PUT_size_books(sink, field)       put_size_books(sink, &(field));
+#define PUT_overcommit_books(sink, field) put_overcommit_books(sink, &(field));
+#define PUT_curve(sink, field)            put_curve(sink, &(field));
+#define PUT_memory_books(sink, field)     put_memory_books(sink, &(field));
+#define PUT_memory(sink, field)           put_memory(sink, &(field));
 
 #define GET_u64(source, field)  field = get_u64(source);
 #define GET_u32(source, field)  field = get_u32(source);
@@ -213,6 +219,7 @@ uint64_t cl_get_u64(struct cl_source *source)
 	for (size_t i = 0; i < CL_COUNT(field); i++)                                               \
 		get_state_throttle(source, &(field)[i]);
 #define GET_memory(source, field) get_memory(source, &(field));
+#define GET_curve(source, field)  get_curve(source, &(field));
 
 #define PUT_FIELD(type, member) PUT_##type(sink, e->member)
 #define GET_FIELD(type, member) GET_##type(source, e->member)
@@ -246,11 +253,14 @@ STATE_ARRAYS(X)
 #undef X
 PUTTER(state_ledgers, struct cl_state_ledger)
 GETTER(state_ledgers, struct cl_state_ledger)
+PUTTER(curve, struct cl_curve)
+GETTER(curve, struct cl_curve)
 PUTTER(state_memories, struct cl_state_memory)
 GETTER(state_memories, struct cl_state_memory)
 PUTTER(why, struct cl_why)
 PUTTER(charge_books, struct cl_charge_books)
 PUTTER(size_books, struct cl_size_books)
+PUTTER(overcommit_books, struct cl_overcommit_books)
 PUTTER(memory_books, struct cl_memory_books)
 PUTTER(write_off, struct cl_write_off)
 PUTTER(group_ref, struct cl_group_ref)

@@ -32,7 +32,7 @@
 	F(tid, process) \
 	F(u64, home) \
 	F(ix, home_most) \
-	F(u64, reaped_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) F(u64, target_bytes) \
+	F(u64, reaped_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) F(u64, target_bytes) F(u64, used_bytes) \
 	F(time, read_ns) F(u32, domid) F(u32, pool) F(u32, driver) F(u64, weight) F(u64, cap) \
 	F(u64, period_ns) F(u64, budget_ns) F(u32, vcpu_first) F(u32, vcpu_count) F(u32, work_first) \
 	F(u32, work_count) F(bool, described)
@@ -104,7 +104,9 @@
 #define FIELDS_state_memories(F) \
 	F(uuid, id) \
 	F(u64, seen_ns) F(u64, domid) F(u64, contract) F(u64, set) F(u64, full) F(u64, mem) F(u64, level) \
-	F(u64, below_ns) F(u64, moved_ns) F(backoff, setting) F(backoff, claims)
+	F(u64, below_ns) F(u64, moved_ns) F(backoff, setting) F(backoff, claims) \
+	F(u64, taken) F(u64, lent) F(u64, lent_set) F(u64, active) F(u64, stepped_ns) F(curve, curve)
+#define FIELDS_curve(F) F(u64s, count) F(u64s, sum) F(u64s, squares)
 #define FIELDS_state_works(F) \
 	F(uuid, guest) \
 	F(tid, thread) \
@@ -140,13 +142,17 @@
 #define FIELDS_memory_books(F) \
 	F(u64, domains) \
 	F(u64, free) F(i64, drift) F(u64, flight) F(u64, asked) F(u64, given) F(u64, held) \
-	F(u64, contract) F(why, why)
+	F(u64, contract) F(why, why) F(u64, pressure) F(u64, admit_free) F(u64, admit_idle) F(u64, admit_floor)
+#define FIELDS_overcommit_books(F) \
+	F(u64, told) \
+	F(u64, active) F(u64, need) F(u64, lose) F(u64, taken) F(u64, lent) F(u64, price) \
+	F(u64, cpu_spare) F(why, why)
 #define FIELDS_write_off(F)  F(uuid, guest) F(ledger, ledger) F(u64, ns)
 #define FIELDS_guest_books(F) \
 	F(u64, guest_ns) \
 	F(u64, host_ns) \
 	F(u64s, kind_ns) F(u64, main_ns) F(u64, far_ns) F(u64, newborn_ns) F(bool, counted) \
-	F(charge_books, charge) F(size_books, size) \
+	F(charge_books, charge) F(size_books, size) F(overcommit_books, overcommit) \
 	F(u64, limit) F(u64, used) F(why, guard)
 #define FIELDS_books(F) \
 	F(u64, span_ns) \

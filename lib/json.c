@@ -307,7 +307,11 @@ static json_t *memory_books_of(const struct cl_memory_books *b)
 	SET(o, "held_bytes", number(b->held));
 	SET(o, "contract_bytes", number(b->contract));
 	SET(o, "why", short_why(&b->why));
-	return complete(o, 9);
+	SET(o, "pressure", json_string(cl_pressure_name((enum cl_pressure)b->pressure)));
+	SET(o, "admit_free_bytes", number(b->admit_free));
+	SET(o, "admit_idle_bytes", number(b->admit_idle));
+	SET(o, "admit_floor_bytes", number(b->admit_floor));
+	return complete(o, 13);
 }
 
 static json_t *totals_of(const struct cl_books *b)
@@ -349,6 +353,22 @@ static json_t *size_of(const struct cl_size_books *b)
 	SET(o, "held_bytes", number(b->held));
 	SET(o, "why", short_why(&b->why));
 	return complete(o, 7);
+}
+
+static json_t *overcommit_of(const struct cl_overcommit_books *b)
+{
+	json_t *o = json_object();
+
+	SET(o, "told_bytes", number(b->told));
+	SET(o, "active_bytes", number(b->active));
+	SET(o, "need_bytes", number(b->need));
+	SET(o, "lose_bytes", number(b->lose));
+	SET(o, "taken_bytes", number(b->taken));
+	SET(o, "lent_bytes", number(b->lent));
+	SET(o, "price", number(b->price));
+	SET(o, "cpu_spare", json_real(cl_share(b->cpu_spare, CL_PPM)));
+	SET(o, "why", short_why(&b->why));
+	return complete(o, 9);
 }
 
 static json_t *ledger_of(const struct cl_ledger *ledger)
@@ -413,7 +433,8 @@ static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_pl
 	SET(o, "used_share", share(b->used, CL_PPM));
 	SET(o, "guard", short_why(&b->guard));
 	SET(o, "memory", size_of(&b->size));
-	return complete(o, 13);
+	SET(o, "overcommit", overcommit_of(&b->overcommit));
+	return complete(o, 14);
 }
 
 static json_t *work_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan, uint32_t i)

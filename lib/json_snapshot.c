@@ -75,11 +75,12 @@ static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "mem_max_bytes", number(guest->mem_max_bytes));
 	SET(o, "balloon_bytes", number(guest->balloon_bytes));
 	SET(o, "target_bytes", number(guest->target_bytes));
+	SET(o, "used_bytes", number(guest->used_bytes));
 	SET(o, "read_ns", number(guest->read_ns));
 	SET(o, "vcpus", json_integer((json_int_t)guest->vcpu_count));
 	SET(o, "works", json_integer((json_int_t)guest->work_count));
 	SET(o, "described", json_boolean(guest->described));
-	return complete(o, 21);
+	return complete(o, 22);
 }
 
 static json_t *vcpu_of(const struct cl_snapshot *snap, uint32_t i)

@@ -237,6 +237,7 @@ static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_
 	out->mem_bytes = out->balloon_bytes = guest->domain.mem_bytes;
 	out->mem_max_bytes = guest->domain.mem_max_bytes;
 	out->target_bytes = guest->target_bytes;
+	out->used_bytes = guest->used_bytes;
 	out->described = guest->described;
 	/* A watch says when what was read is old; without xenstore nothing says it. */
 	out->read_ns = guest->dirty || xen->store_problem[0] ? guest->described_ns : snap->taken_ns;

@@ -50,9 +50,11 @@ static void drop(struct cl_xen *xen, struct cl_xen_guest *guest)
 static void begin(struct cl_xen *xen, const struct cl_hyper_domain *domain,
 		  struct cl_xen_guest *guest)
 {
-	*guest = (struct cl_xen_guest){
-		.domain = *domain, .dirty = true, .ix = { CL_NONE }, .target_bytes = CL_UNKNOWN
-	};
+	*guest = (struct cl_xen_guest){ .domain = *domain,
+					.dirty = true,
+					.ix = { CL_NONE },
+					.target_bytes = CL_UNKNOWN,
+					.used_bytes = CL_UNKNOWN };
 	xen->rescan = true;
 }
 

@@ -53,6 +53,7 @@ struct cl_xen_guest {
 	uint64_t described_ns;
 	uint64_t home;         /* 0: not known */
 	uint64_t target_bytes; /* memory/target; CL_UNKNOWN */
+	uint64_t used_bytes;   /* what it says that it uses; CL_UNKNOWN */
 	int32_t model;         /* pid of its device model, or 0 */
 	uint32_t driver_domid; /* of a back end that is not in dom0, or 0 */
 	struct cl_xen_device *devices;

@@ -34,6 +34,28 @@ int cl_xen_target(struct cl_store *store, const struct cl_hyper_domain *domain,
 	return r == -ENOENT ? 0 : r;
 }
 
+int cl_xen_used(struct cl_store *store, const struct cl_hyper_domain *domain, uint64_t deadline_ns,
+		uint64_t *ret_bytes, struct cl_error *reterr)
+{
+	char path[CL_PATH_MAX];
+	uint64_t kib = 0;
+
+	snprintf(path, sizeof(path), "/local/domain/%u/memory/meminfo", domain->domid);
+	int r = cl_store_number(store, path, deadline_ns, KIB_MOST, &kib, reterr);
+
+	if (r == 0)
+		*ret_bytes = kib * KIB;
+	if (r != -ENOENT)
+		return r;
+	snprintf(path, sizeof(path), "/local/domain/%u/data/meminfo_free", domain->domid);
+	r = cl_store_number(store, path, deadline_ns, KIB_MOST, &kib, reterr);
+	if (r == 0 && kib * KIB > domain->mem_bytes)
+		return cl_fail(reterr, ERANGE, "%s: more is free than the guest has", path);
+	if (r == 0)
+		*ret_bytes = domain->mem_bytes - kib * KIB;
+	return r;
+}
+
 /* With a connection of its own: undo has no other. */
 static void no_event(void *ctx, const char *path) {}
 

@@ -18,6 +18,14 @@
 int cl_xen_target(struct cl_store *store, const struct cl_hyper_domain *domain,
 		  uint64_t deadline_ns, uint64_t *ret_bytes, struct cl_error *reterr);
 
+/*
+ * What a guest says that it uses, in KiB: memory/meminfo (Qubes' meminfo-writer: used), else what
+ * data/meminfo_free (XenServer's guest agent: free) leaves of what Xen says that it has. Its word
+ * alone: a number that is none, or more free than there is, is nothing. -ENOENT: it says nothing.
+ */
+int cl_xen_used(struct cl_store *store, const struct cl_hyper_domain *domain, uint64_t deadline_ns,
+		uint64_t *ret_bytes, struct cl_error *reterr);
+
 int cl_xen_memory_read(const struct cl_change *change, const struct cl_hyper_domain *domain,
 		       struct cl_setting *ret_setting, struct cl_error *reterr);
 int cl_xen_memory_apply(struct cl_hyper *hyper, const struct cl_change *change,

@@ -27,6 +27,7 @@ static void take_target(struct cl_xen *xen, const struct cl_hyper_domain *domain
 void cl_xen_read_targets(struct cl_xen *xen, uint64_t deadline_ns)
 {
 	uint32_t n = xen->guest_count < SOME ? xen->guest_count : SOME;
+	struct cl_error err;
 
 	take_target(xen, &xen->dom0, deadline_ns, &xen->dom0_target_bytes);
 	for (uint32_t i = 0; i < n && xen->store.fd >= 0 && cl_clock_ns() < deadline_ns; i++) {
@@ -35,6 +36,9 @@ void cl_xen_read_targets(struct cl_xen *xen, uint64_t deadline_ns)
 		xen->target_next = xen->target_next < xen->guest_count ? xen->target_next : 0;
 		guest = &xen->guests[xen->target_next++];
 		take_target(xen, &guest->domain, deadline_ns, &guest->target_bytes);
+		if (cl_xen_used(&xen->store, &guest->domain, deadline_ns, &guest->used_bytes,
+				&err) < 0)
+			guest->used_bytes = CL_UNKNOWN;
 	}
 }
 

@@ -52,7 +52,15 @@
 	X(size_hold, NS, 5000000000, 0, 3600000000000, "how long it must stay there") \
 	X(size_floor, PPM, 500000, 0, 1000000, "least share of its memory that is left to a guest") \
 	X(size_reserve, BYTES, 16777216, 0, 1099511627776, "memory that is left free: the hypervisor's, and in the privileged side") \
-	X(size_patience, NS, 5000000000, 100000000, 3600000000000, "a balloon that has not moved for this long has stopped")
+	X(size_patience, NS, 5000000000, 100000000, 3600000000000, "a balloon that has not moved for this long has stopped") \
+	X(overcommit, BOOL, 0, 0, 1, "where memory is short, take what guests do not use, and give it to who needs it") \
+	X(overcommit_free, PPM, 60000, 1000, 500000, "share of the host's memory that is to be free; taken is below 2/3 of it, all at once below 1/3, what was lent below 1/6") \
+	X(overcommit_tax, PPM, 750000, 0, 990000, "tax on idle memory, tau: a page that is not used costs its guest 1 / (1 - tau) times as much") \
+	X(overcommit_headroom, PPM, 250000, 0, 10000000, "what is left to a guest beyond what it uses, as a share of that") \
+	X(overcommit_step, PPM, 62500, 1000, 1000000, "most that is taken from a guest in an interval, as a share of its memory, unless memory is very short") \
+	X(overcommit_loss, PPM, 20000, 0, 1000000, "how much less a guest may get done for that to count as no less") \
+	X(overcommit_samples, COUNT, 5, 2, 32, "intervals that a guest must have been seen with so much memory before anything is concluded") \
+	X(overcommit_settle, NS, 5000000000, 0, 3600000000000, "how long after a step what a guest gets done is not looked at")
 /* clang-format on */
 
 /*

@@ -159,6 +159,13 @@ struct cl_value {
 	X(NO_BALLOON, "no-balloon", "it has no memory target: it contributes nothing") \
 	X(NO_FREE, "no-free-memory", "%1:b wait for free memory: the hypervisor has %0:b") \
 	X(NO_ROOM, "no-room", "the privileged side has room for %0:b of it: boot it with more (dom0_mem=,max:)") \
+	X(USES, "uses", "it uses %0:b, and is to have %1:b") \
+	X(LESS_DONE, "less-done", "it got less done with %0:b: it is to have %1:b") \
+	X(AS_MUCH_DONE, "as-much-done", "it got as much done with %0:b") \
+	X(NOT_KNOWN, "not-known", "what it uses is not known: nothing is taken but in steps that are looked at") \
+	X(IN_NEED, "in-need", "it needs %0:b: it has %1:b of its own back") \
+	X(IDLE, "idle", "it could do without %0:b: %1:b are taken for others, at a price of %2:p") \
+	X(LENT, "lent", "it needs %0:b: it has %1:b beyond its own") \
 	X(NEEDED, "needed", "the privileged side has but %0:b to spare: it keeps %1:b for now") \
 	X(CANNOT, "not-possible", "the host cannot do this here")
 /* clang-format on */
@@ -257,6 +264,27 @@ struct cl_size_books {
 	struct cl_why why; /* why it is not what its I/O asks for; NONE: it is */
 };
 
+/* What a guest could lose without noticing, and why (core/overcommit.c); all zero where that is
+ * off. Bytes, but for the last two. */
+struct cl_overcommit_books {
+	uint64_t told, active; /* what it says that it uses; what is believed of it; CL_UNKNOWN */
+	uint64_t need, lose;   /* what it is to have; what it could lose */
+	uint64_t taken, lent;  /* of it for others; of others' */
+	uint64_t price;        /* ppm of shares a byte: ESX's idle-memory tax */
+	uint64_t cpu_spare;    /* ppm of a CPU that it is entitled to and has no use for */
+	struct cl_why why;
+};
+
+/* How short the host is of free memory, as ESX has it: X(ID, name) */
+#define CL_PRESSURES(X) X(HIGH, "high") X(SOFT, "soft") X(HARD, "hard") X(LOW, "low")
+enum cl_pressure {
+#define X(id, name) CL_PRESSURE_##id,
+	CL_PRESSURES(X)
+#undef X
+};
+
+const char *cl_pressure_name(enum cl_pressure pressure); /* core/plan.c */
+
 /* Where the memory is. domains + free is constant but for what is made and destroyed, and for what
  * is between the two counts. */
 struct cl_memory_books {
@@ -266,6 +294,9 @@ struct cl_memory_books {
 	uint64_t asked, given, held;
 	uint64_t contract; /* the privileged side's, the operator's target */
 	struct cl_why why; /* why the privileged side has not what it is to hold; NONE: it has */
+	/* What could be started now: of free memory, without risk; with what nobody would notice,
+	 * as far as is known; down to the guests' floors, which they would notice. */
+	uint64_t pressure, admit_free, admit_idle, admit_floor;
 };
 
 /* Of a guest that is gone for good. */
@@ -284,6 +315,7 @@ struct cl_guest_books {
 	bool counted;        /* in both snapshots: else the interval says nothing of it */
 	struct cl_charge_books charge;
 	struct cl_size_books size;
+	struct cl_overcommit_books overcommit;
 	uint64_t limit;      /* ppm of a CPU; CL_UNKNOWN: it has none */
 	uint64_t used;       /* what counts for that, ppm of a CPU */
 	struct cl_why guard; /* how it stands with its limit; NONE: it has none */

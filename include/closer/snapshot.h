@@ -185,8 +185,10 @@ struct cl_guest {
 	uint64_t mem_max_bytes; /* what it was given at most */
 	uint64_t balloon_bytes; /* what its balloon leaves it now, or CL_UNKNOWN */
 	uint64_t target_bytes;  /* what its balloon is asked to leave it; CL_UNKNOWN: it has none */
-	uint64_t read_ns;       /* when its description was read: an older one is stale */
-	uint32_t domid;         /* the hypervisor's number for it now, or CL_NONE */
+	/* What of it it says that it uses; its word alone. CL_UNKNOWN: it says nothing. */
+	uint64_t used_bytes;
+	uint64_t read_ns; /* when its description was read: an older one is stale */
+	uint32_t domid;   /* the hypervisor's number for it now, or CL_NONE */
 	/* What it is entitled to, in the terms of its pool's scheduler. */
 	uint32_t pool;      /* cl_pool.id, or CL_NONE */
 	uint32_t driver;    /* domid of a driver domain that serves it, or CL_NONE */

@@ -120,6 +120,13 @@ struct cl_state_ledger {
 	struct cl_backoff levers;
 };
 
+/* How much of its work a guest got done (core/curve.h): by sixteenths of its memory, the last is
+ * all of it. */
+#define CL_CURVE_PARTS 17u
+struct cl_curve {
+	uint64_t count[CL_CURVE_PARTS], sum[CL_CURVE_PARTS], squares[CL_CURVE_PARTS];
+};
+
 /* A domain whose memory is moved. Outlives it for params.charge_keep, as in a reboot. Bytes. */
 struct cl_state_memory {
 	struct cl_uuid id;
@@ -134,6 +141,11 @@ struct cl_state_memory {
 	uint64_t moved_ns;         /* when its balloon last moved, or was last told to */
 	struct cl_backoff setting; /* of setting its target */
 	struct cl_backoff claims;  /* of asking it for more: its balloon stopped */
+	uint64_t taken, lent;      /* for others, below the contract; of others', above it */
+	uint64_t lent_set;         /* of lent, what the present target was made with */
+	uint64_t active;           /* what it uses, CL_UNKNOWN */
+	uint64_t stepped_ns;       /* when taken or lent last changed */
+	struct cl_curve curve;
 };
 
 struct cl_state {
@@ -149,6 +161,7 @@ struct cl_state {
 	struct cl_state_memory privileged;
 	struct cl_state_memory *memories; /* by uuid, as ledgers */
 	uint32_t memory_count;
+	uint64_t pressure;                    /* enum cl_pressure */
 	uint64_t *scratch;                    /* 4 a guest: charge's, meaningless between ticks */
 	uint64_t contributed_ns[CL_CPUS_MAX]; /* outside I/O that each CPU has run: rule 3 */
 	struct cl_backoff root;               /* of /closer itself */

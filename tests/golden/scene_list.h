@@ -327,6 +327,51 @@ static void params_held(struct cl_params *params)
 	assert(r == 0);
 }
 
+/* A guest with a balloon that does as it is told; mib: what it says that it uses. Returns what it
+ * has. */
+static uint64_t idle_guest(struct scene_world *w, uint8_t n, const char *name, uint64_t mib)
+{
+	struct cl_guest_ix g = scene_guest(w, n, name, 1);
+	struct cl_guest *guest = &w->snap->guests[g.v];
+
+	if (w->sized[n].target == 0)
+		w->sized[n].target = UINT64_C(1) << 30;
+	guest->domid = n;
+	guest->mem_bytes = guest->target_bytes = w->sized[n].target;
+	guest->mem_max_bytes = UINT64_C(3) << 29;
+	guest->used_bytes = mib == 0 ? CL_UNKNOWN : mib << 20;
+	scene_domain_vcpu(w, g, 0, 1, "1", 200000);
+	return guest->mem_bytes;
+}
+
+/*
+ * 4 GiB, 5 % of it free. A guest uses little of its memory; from tick 4 another needs more than it
+ * has, and from tick 12 the first one needs its own again. Of the third nothing is known.
+ */
+static void fill_idle(struct scene_world *w, unsigned tick)
+{
+	struct cl_memory *memory = &w->snap->memory;
+	uint64_t free = UINT64_C(4) << 30;
+
+	scene_host(w, 2, 1, false);
+	scene_hypervisor(w);
+	if (w->sized[0].target == 0)
+		w->sized[0].target = UINT64_C(800) << 20;
+	memory->bytes = memory->target_bytes = w->sized[0].target;
+	memory->max_bytes = UINT64_C(4) << 30;
+	free -= idle_guest(w, 1, "idle", tick < 12 ? 300 : 1000);
+	free -= idle_guest(w, 2, "needy", tick < 4 ? 600 : 1000);
+	free -= idle_guest(w, 3, "silent", 0);
+	w->snap->nodes[0].mem_total_bytes = UINT64_C(4) << 30;
+	w->snap->nodes[0].mem_free_bytes = free - memory->bytes;
+	scene_end(w, 0, 100000, 5000);
+}
+
+static void params_idle(struct cl_params *params)
+{
+	params->overcommit = 1;
+}
+
 static const struct scene scenes[] = {
 	{ "one-node", "2 CPUs, 1 node: CPU 0 main, CPU 1 for all guests' work", 24, fill_one_node,
 	  NULL, NULL },
@@ -347,6 +392,8 @@ static const struct scene scenes[] = {
 	  fill_xen_sized, params_xen_sized, NULL },
 	{ "held", "a tenant's guests have a limit; one is over it, held back, and let go", 20,
 	  fill_held, params_held, NULL },
+	{ "idle", "idle memory goes to a guest in need, and back; of one nothing is known", 24,
+	  fill_idle, params_idle, NULL },
 };
 
 static inline const struct scene *scene_named(const char *name)

@@ -23,7 +23,10 @@ struct hall_domain {
 	uint64_t speed; /* bytes a tick; 0: no balloon */
 	uint64_t gives; /* the most that it gives */
 	uint64_t home;
-	uint64_t io; /* bytes so far */
+	uint64_t io;   /* bytes so far */
+	uint64_t used; /* what it says that it uses */
+	uint64_t net;  /* bytes over its network device so far */
+	bool has_nic;
 	bool steals; /* takes back what it gave, whatever its target */
 };
 
@@ -52,6 +55,7 @@ static inline struct hall_domain *hall_guest(struct hall *h, uint32_t i, uint64_
 				   .had = mem,
 				   .speed = UINT64_MAX,
 				   .gives = UINT64_MAX,
+				   .used = CL_UNKNOWN,
 				   .home = 1 };
 	assert_true(h->free >= mem);
 	h->free -= mem;
@@ -146,6 +150,15 @@ static inline void hall_show(struct hall *h, struct cl_snapshot *snap, const str
 	g->mem_bytes = is->mem;
 	g->mem_max_bytes = is->max;
 	g->target_bytes = is->target;
+	g->used_bytes = is->used;
+	if (is->has_nic) {
+		struct cl_nic *nic = cl_snapshot_add_nics(snap);
+
+		nic->guest = ix;
+		nic->name = cl_snapshot_text(snap, "vif");
+		nic->rx_bytes = is->net;
+		nic->tx_bytes = 0;
+	}
 	disk->guest = ix;
 	disk->name = cl_snapshot_text(snap, "xvda");
 	disk->rd_ops = disk->wr_ops = disk->wr_bytes = 0;

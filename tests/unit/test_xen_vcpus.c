@@ -326,12 +326,38 @@ static void test_memory(void **state)
 	assert_int_equal(shelf.open, 0);
 }
 
+/* What a guest says that it uses; more free than it has is nothing. */
+static void test_used(void **state)
+{
+	struct cl_hyper_domain domain = { .domid = 7, .mem_bytes = UINT64_C(512) << 20 };
+	struct cl_store store = { .fd = -1 };
+	uint64_t used = 1;
+	struct cl_error err;
+
+	strcpy(shelf.path, "/local/domain/7/memory/meminfo");
+	strcpy(shelf.value, "102400");
+	assert_int_equal(cl_xen_used(&store, &domain, 0, &used, &err), 0);
+	assert_int_equal(used, UINT64_C(100) << 20);
+	strcpy(shelf.path, "/local/domain/7/data/meminfo_free");
+	assert_int_equal(cl_xen_used(&store, &domain, 0, &used, &err), 0);
+	assert_int_equal(used, UINT64_C(412) << 20);
+	strcpy(shelf.value, "524289"); /* a KiB more than all of it */
+	assert_int_equal(cl_xen_used(&store, &domain, 0, &used, &err), -ERANGE);
+	assert_int_equal(used, UINT64_C(412) << 20);
+	shelf.value[0] = '\0';
+	assert_int_equal(cl_xen_used(&store, &domain, 0, &used, &err), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compare_and_set),  cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_refused),          cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_own_id),           cmocka_unit_test(test_entitlement),
+		cmocka_unit_test(test_compare_and_set),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_used),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_own_id),
+		cmocka_unit_test(test_entitlement),
 		cmocka_unit_test(test_entitlement_gone),
 	};
 
