@@ -225,13 +225,31 @@ static void cpus_of_dom0(void **state)
 	near(&report, "host.cpu_short", 1, 0.05);
 }
 
+/* A rate that follows a trace: its mean over a day; and the same in both fidelities. */
+static void rate_of_a_day(void **state)
+{
+#define DAY(fidelity, duration, rate)                                                              \
+	SIM_TEST_COSTS "[scenario]\nwarmup=0\nfidelity=" fidelity "\nduration=" duration           \
+		       "\n[machine]\ncores=4\n[disk d]\n[guest g]\nnic=none\n"                     \
+		       "[load r]\nguest=g\ntype=disk\nmean=40%\nswing=30%\nrate=" rate "\n"
+	struct sim_report fluid, packet;
+
+	report_text(DAY("fluid", "24h", "1000"), &fluid);
+	near(&fluid, "r.records", 400, 40);
+	report_text(DAY("fluid", "11m", "100"), &fluid);
+	report_text(DAY("packet", "11m", "100"), &packet);
+	near(&packet, "r.records", value_of(&fluid, "r.records"), 1);
+	assert_true(value_of(&packet, "r.records") < 95);
+#undef DAY
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(needs_of_dom0), cmocka_unit_test(needs_come_and_go),
-		cmocka_unit_test(cpus_of_dom0),  cmocka_unit_test(counted_nothing),
-		cmocka_unit_test(pinned),        cmocka_unit_test(main_busy),
-		cmocka_unit_test(scrubbed),
+		cmocka_unit_test(needs_of_dom0),   cmocka_unit_test(needs_come_and_go),
+		cmocka_unit_test(cpus_of_dom0),    cmocka_unit_test(rate_of_a_day),
+		cmocka_unit_test(counted_nothing), cmocka_unit_test(pinned),
+		cmocka_unit_test(main_busy),       cmocka_unit_test(scrubbed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
