@@ -17,7 +17,7 @@ lab=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 top=${CLOSER_DEMO_OUT:-$(dirname "$lab")/build/demo}
 windows=${CLOSER_DEMO_WINDOWS:-5}
-span_s=${CLOSER_DEMO_SPAN:-4}
+span_s=${CLOSER_DEMO_SPAN:-3}
 books=500ms
 # Small packets are copied by netback; larger ones it maps and unmaps, which an emulated machine pays with milliseconds each.
 load='udp-echo to=10.99.78.1:7077 rate=260 size=64 + disk-read dev=/dev/xvda rate=130 depth=4'
