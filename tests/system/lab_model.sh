@@ -25,7 +25,7 @@ check() { # NAME CONDITION..
 }
 
 # A lab in which packet and request have a turn each and cost, in us: a packet sent 30 + 20 (mapped 500 more, given back 100 + 300), one received
-# 40 + 10, a request 60 (its interrupt 25) and 15 a page; a byte 1 ns. Every window but the first, which is nonsense.
+# 40 + 10, a request 60 (its interrupt 25) and 15 a page; a byte 1 ns; an idle disk's thread wakes ten times a second. Every window but the first, which is nonsense.
 cat >"$work/made_up.jq" <<'JQ'
 def words: [splits(" +")] | map(select(. != ""));
 ($runs | split("\n") | map(select(test("^(calibration|validation) ")) | words)) as $table |
@@ -37,7 +37,7 @@ def disk: map(select(.kind | startswith("disk")));
 def mapped: map(select(.size + 42 > 128));
 def tx_ns: sum(.rate * (50000 + .size + 42)) + (mapped | sum(.rate * 500000));
 def host: {"interrupt": ((sent | tx_ns) + (disk | sum(.rate * 25000))), "netback-rx": (got | sum(.rate * (50000 + .size + 42))),
-	"netback-dealloc": (sent | mapped | sum(.rate * 400000)), "blkback": (disk | sum(.rate * (60000 + .size / 4096 * 15000 + .size)))};
+	"netback-dealloc": (sent | mapped | sum(.rate * 400000)), "blkback": (disk | if length == 0 then 600000 else sum(.rate * (60000 + .size / 4096 * 15000 + .size)) end)};
 def domid: .[2][1:];
 [$table[] | select(.[1] == $run)] as $lines |
 range(6) as $w | (if $w == 0 then 9 else 1 end) as $off | ($w * 5e9 + 1e12) as $at |
