@@ -37,6 +37,7 @@ window() {
 	closer status --interval "${seconds}s" --json >/tmp/window.json || return 1
 	jq -r '.span_ns as $span | [.guests[] | select(.name == "g1" or .name == "g2")] | sort_by(.name) |
 		[.[0].guest_ns, .[0].host_ns, .[1].guest_ns, .[1].host_ns] | map(. * 100 / $span) | @tsv' /tmp/window.json | tee -a "/tmp/$1"
+	cp /tmp/window.json "/out/$1-$round.json"
 }
 
 median() {
@@ -71,15 +72,18 @@ compare() {
 	while [ $round -lt "$rounds" ]; do
 		round=$((round + 1))
 		window "$1-native"
-		start_charging --ledger /tmp/ledger
+		start_charging --ledger /tmp/ledger --record "/out/$1-$round.record"
 		window "$1-charged"
 		stop_charging
 	done
-	keep "/tmp/$1-native" "/tmp/$1-charged" /tmp/run.log
+	keep "/tmp/$1-native" "/tmp/$1-charged"
+	cp /tmp/run.log "/out/$1-run.log"
 }
 
 cpu=$((LAB_PCPUS - 1))
 pin_dom0 on
+# What the job starts in dom0, closer and the peer among it, takes nothing of that CPU.
+taskset -p -c 0-$((cpu - 1)) $$ >/dev/null
 start_guest 1 cpus=$cpu weight=1024 cap=60
 start_guest 2 cpus=$cpu weight=256
 wait_guest 1

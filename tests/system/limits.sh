@@ -17,7 +17,7 @@ trap 'rm -rf "$dir"' EXIT
 
 quota() {
 	# CPU time: in a container, where the kernel has one for it.
-	group=/closer/00000000-0000-0000-0000-00000000c106
+	group=/closer/$(printf %08x $$)-0000-0000-0000-00000000c106
 	set=$(awk '$3 == "cgroup" && $4 ~ /cpuset/ { print $2; exit }' /proc/mounts)
 	cpu=$(awk '$3 == "cgroup" && $4 ~ /(^|,)cpu(,|$)/ { print $2; exit }' /proc/mounts)
 	if [ -n "$set" ] && [ -n "$cpu" ] && mkdir -p "$set$group" 2>/dev/null; then
