@@ -90,9 +90,12 @@ wait_guest 1
 wait_guest 2
 peer
 aside
-ask 1 "run cpu for=3000s + udp-out to=$LAB_PEER rate=0 for=3000s" 3100 >/dev/null 2>&1 &
-ask 2 "run cpu for=3000s" 3100 >/dev/null 2>&1 &
+ask 1 "run cpu for=3000s + udp-out to=$LAB_PEER for=3000s" 3100 >/out/load1 2>&1 &
+flood=$!
+ask 2 "run cpu for=3000s" 3100 >/out/load2 2>&1 &
+burn=$!
 sleep $settle
+quietly kill -0 $flood $burn || fail "a guest's load ended: $(cat /out/load1 /out/load2)"
 
 say "by cap: guest, host and neighbour, per cent of a CPU"
 compare cap

@@ -113,6 +113,6 @@ for n in 1 2 3; do
 	wait_guest $n
 done
 peer
-compare transfer "tcp-out to=$LAB_PEER rate=0 size=65536" transmit-rate
-compare disk "disk-read dev=/dev/xvda rate=0 size=65536 depth=8" group-io
+compare transfer "tcp-out to=$LAB_PEER size=65536" transmit-rate
+compare disk "disk-read dev=/dev/xvda size=65536 depth=8" group-io
 verdict
