@@ -79,9 +79,14 @@ static const struct cl_param_info *param_info(const char *name)
 	return NULL;
 }
 
+static bool is_limit(const char *name)
+{
+	return strcmp(name, "limit") == 0;
+}
+
 static const char *param_form(const char *name, const struct cl_param_info *info)
 {
-	if (strcmp(name, "limit") == 0)
+	if (is_limit(name))
 		return "GUEST=SHARE, such as web=5%, acme-*=30%/cpu or *=none";
 	if (!info)
 		return "a CPU list such as 0-1,8, or auto";
@@ -120,7 +125,16 @@ static enum cli_exit set_param(struct cli_call *call, const char *name, const ch
 		return cli_usage(call, "there is no parameter '%s'; closer-params(5) lists them",
 				 name);
 	}
+	case -ENOSPC:
+		return cli_usage(call, "'%s' for %s is one more than the %u that there may be",
+				 value, name, CL_GUARDS_MAX);
 	case -ERANGE:
+		if (is_limit(name))
+			return cli_usage(
+				call,
+				"'%s' for %s is out of range: more than 0%%, and at most "
+				"100%% of what the host has, or such as 150%%/cpu of one CPU",
+				value, name);
 		if (!info)
 			return cli_usage(call, "'%s' for %s names a CPU that cannot exist", value,
 					 name);

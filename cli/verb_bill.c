@@ -265,6 +265,9 @@ static enum cli_exit run(const struct cli_call *call)
 				 "'%s' for --until is no time: 2026-11-20, "
 				 "2026-11-20T18:30, or 24h for so long ago",
 				 call->v.until);
+	if (b.since_ns >= b.until_ns)
+		return cli_usage(call, "--since is not before %s: there is no time between them",
+				 call->v.until ? "--until" : "now");
 	if (call->v.json && call->v.csv)
 		return cli_usage(call, "--json or --csv, not both");
 	if (b.by == BY_TENANT && !call->v.tenants)

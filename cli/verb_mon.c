@@ -30,18 +30,17 @@ static int map_file(const char *path, struct map *ret_map, struct cl_error *rete
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return cl_fail(reterr, errno, "opening the trace %s: %s", path, strerror(errno));
+		return cl_fail(reterr, errno, "%s", strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return cl_fail(reterr, EINVAL,
-			       "the trace %s is no file: write one with xentrace, and give that",
-			       path);
+			       "it is no file: write one with xentrace, and give that");
 	*ret_map = (struct map){ (const uint8_t *)"", (size_t)st.st_size };
 	if (st.st_size == 0)
 		return 0;
 	void *bytes = mmap(NULL, ret_map->len, PROT_READ, MAP_PRIVATE, fd, 0);
 
 	if (bytes == MAP_FAILED)
-		return cl_fail(reterr, errno, "mapping the trace %s: %s", path, strerror(errno));
+		return cl_fail(reterr, errno, "mapping it: %s", strerror(errno));
 	ret_map->bytes = bytes;
 	return 0;
 }
@@ -71,7 +70,7 @@ static int sum_file(struct mon *mon, struct cl_trace *trace, struct cl_error *re
 		return r;
 	sum = cl_trace_sum_new(mon->hz, window_ns, mon_window, mon);
 	if (!sum)
-		return cl_fail(reterr, ENOMEM, "reading the trace: no memory");
+		return cl_fail(reterr, ENOMEM, "no memory");
 	while (cl_trace_next(trace, &record))
 		cl_trace_sum_scout(sum, &record);
 	cl_trace_rewind(trace);
@@ -80,7 +79,7 @@ static int sum_file(struct mon *mon, struct cl_trace *trace, struct cl_error *re
 	mon->jumps = cl_trace_jumps(trace);
 	cl_trace_sum_finish(sum);
 	if (cl_trace_sum_failed(sum))
-		r = cl_fail(reterr, ENOMEM, "reading the trace: no memory for all of its vCPUs");
+		r = cl_fail(reterr, ENOMEM, "no memory for all of its vCPUs");
 	cl_trace_sum_free(sum);
 	return r;
 }
@@ -98,14 +97,21 @@ static enum cli_exit print_file_json(struct mon *mon, const struct cl_error *tor
 	return cli_json(mon->call, mon->total);
 }
 
+static enum cli_exit file_error(const struct cli_call *call, const struct cl_error *err)
+{
+	struct cl_error named;
+
+	cl_fail(&named, err->code, "reading the trace %s: %s", call->v.trace, err->text);
+	return cli_error(call, &named);
+}
+
 static enum cli_exit run_file(struct mon *mon)
 {
 	const struct cli_call *call = mon->call;
 	struct map map = { NULL, 0 };
 	struct cl_error err, torn;
 	struct cl_trace *trace = cl_trace_new();
-	int r = trace ? map_file(call->v.trace, &map, &err)
-		      : cl_fail(&err, ENOMEM, "reading the trace: no memory");
+	int r = trace ? map_file(call->v.trace, &map, &err) : cl_fail(&err, ENOMEM, "no memory");
 	int whole = 0;
 
 	mon->windows = json_array();
@@ -125,8 +131,8 @@ static enum cli_exit run_file(struct mon *mon)
 	else
 		json_decref(mon->windows);
 	if (r < 0)
-		return cli_error(call, &err);
-	return whole < 0 ? cli_error(call, &torn) : mon->code;
+		return file_error(call, &err);
+	return whole < 0 ? file_error(call, &torn) : mon->code;
 }
 
 /* ---- live ---- */

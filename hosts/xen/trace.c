@@ -249,7 +249,7 @@ static int add(struct cl_trace *trace, uint32_t pcpu, const uint8_t *bytes, size
 
 	if (whole > 0 && (r == 0 || r == -EBADMSG) && append(s, bytes, whole, copy) < 0)
 		r = -ENOMEM;
-	return r == -ENOMEM ? cl_fail(reterr, ENOMEM, "reading the trace: no memory") : r;
+	return r == -ENOMEM ? cl_fail(reterr, ENOMEM, "no memory for the records of the trace") : r;
 }
 
 int cl_trace_add(struct cl_trace *trace, uint32_t pcpu, const uint8_t *bytes, size_t len,

@@ -147,7 +147,8 @@ else
 fi
 if "$closer" bill --ledger "$tmp/whole" --since 1h --until 2037-01-01T00:00 --json 2>"$tmp/err" | jq -e '.rows | length == 2' >/dev/null &&
 	"$closer" bill --ledger "$tmp/whole" --until 2020-01-01 --json | jq -e '.rows | length == 0' >/dev/null &&
-	! "$closer" bill --ledger "$tmp/whole" --since yesterday >/dev/null 2>&1; then
+	! "$closer" bill --ledger "$tmp/whole" --since yesterday >/dev/null 2>&1 &&
+	! "$closer" bill --ledger "$tmp/whole" --since 1h --until 2h >/dev/null 2>"$tmp/err" && grep -q 'not before --until' "$tmp/err"; then
 	ok "since and until"
 else
 	not_ok "since and until"

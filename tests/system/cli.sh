@@ -125,6 +125,9 @@ done <<-END
 	plan --set interval-min=2s|interval-min must be at most
 	plan --main-cpus 3-1|a CPU list such as
 	plan --main-cpus 99999|CPU
+	plan --limit g3|give GUEST=SHARE
+	plan --limit g3=5|at most 100%
+	plan --limit g3=0%|more than 0%
 	plan extra|one argument too many
 	apply --for 0|is not a time
 	apply --for 10parsecs|is not a time
