@@ -4,9 +4,9 @@
 # sends as fast as it can, then reads its disk as fast as it can. What the two achieve with it against what they achieved before it began,
 # in pairs of windows of SECONDS, natively and with the third held to 5 % of dom0; medians of ROUNDS pairs, after a first that does not count.
 
-seconds=${1:-10}
+seconds=${1:-6}
 rounds=${2:-5}
-settle=12 # three of five intervals over, one to be set, some to be corrected
+settled=12 # three of five intervals over, one to be set, some to be corrected
 
 median() {
 	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
@@ -18,32 +18,33 @@ web() {
 	first=$!
 	ask 2 "run tcp-out to=$LAB_PEER rate=20 size=16384 for=${seconds}s" $((seconds + 30)) >/tmp/web2 || return 1
 	wait $first || return 1
-	for n in 1 2; do
-		jq -r '.loads[0] | .achieved * 1e9 / .span_ns' "/tmp/web$n"
-	done | tr '\n' ' '
+	jq -rj '.loads[0] | .achieved * 1e9 / .span_ns, " "' /tmp/web1 /tmp/web2
 }
 
-# pair NAME LOAD: one line "g1 before, g2 before, g1 with it, g2 with it, g3's host CPU in per cent of a CPU" of /tmp/NAME
+# pair NAME LOAD SETTLE: one line "g1 before, g2 before, g1 with it, g2 with it, g3's host CPU in per cent of a CPU" of /tmp/NAME; with it
+# SETTLE seconds after it began
 pair() {
 	before=$(web) || return 1
-	ask 3 "run $2 for=$((settle + seconds + 6))s" $((settle + seconds + 60)) >/dev/null 2>&1 &
+	ask 3 "run $2 for=$(($3 + seconds + 3))s" $(($3 + seconds + 60)) >/out/load3 2>&1 &
 	hog=$!
-	sleep $settle
+	sleep "$3"
+	quietly kill -0 $hog || fail "g3's load ended: $(cat /out/load3)"
 	closer status --interval "${seconds}s" --json >/tmp/status.json &
 	status=$!
 	with=$(web) || return 1
 	wait $status || return 1
+	cp /tmp/status.json "/out/$1-$n.json"
 	host=$(jq -r '.span_ns as $span | .guests[] | select(.name == "g3") | .host_ns * 100 / $span' /tmp/status.json)
 	wait $hog || true
 	echo "$before$with$host" | tee -a "/tmp/$1"
 }
 
-pairs() { # NAME LOAD
+pairs() { # NAME LOAD SETTLE
 	rm -f "/tmp/$1"
 	n=0
 	while [ $n -le "$rounds" ]; do
 		n=$((n + 1))
-		pair "$1" "$2" || fail "a window of $1 was lost"
+		pair "$1" "$2" "$3" || fail "a window of $1 was lost"
 	done
 	sed -i 1d "/tmp/$1"
 	keep "/tmp/$1"
@@ -68,7 +69,7 @@ at_most() { # X MOST
 }
 
 start_guarding() {
-	closer run --limit g3=5% --set pin=no --set fence=no >/tmp/run.log 2>&1 &
+	closer run --limit g3=5% --set pin=no --set fence=no --record "/out/$1.record" >"/out/$1.log" 2>&1 &
 	run=$!
 	sleep 5
 }
@@ -76,10 +77,9 @@ start_guarding() {
 stop_guarding() {
 	kill -TERM "$run"
 	wait "$run" || {
-		tail -n 5 /tmp/run.log
+		tail -n 5 "/out/$1.log"
 		return 1
 	}
-	keep /tmp/run.log
 }
 
 no_limit() {
@@ -89,11 +89,11 @@ no_limit() {
 
 # compare NAME LOAD LEVER
 compare() {
-	pairs "$1-native" "$2"
-	start_guarding
-	pairs "$1-held" "$2"
-	check "$1: it was held by its $3" grep -q "$3" /tmp/run.log
-	check "$1: closer run ends, and nothing is left" stop_guarding
+	pairs "$1-native" "$2" 3
+	start_guarding "$1"
+	pairs "$1-held" "$2" $settled
+	check "$1: it was held by its $3" grep -q "$3" "/out/$1.log"
+	check "$1: closer run ends, and nothing is left" stop_guarding "$1"
 	check "$1: no limit is left" no_limit
 	held=$(awk '{ print $5 }' "/tmp/$1-held" | median)
 	say "$1: host CPU of g3 natively $(awk '{ print $5 }' "/tmp/$1-native" | median) %, held $held % of a CPU"

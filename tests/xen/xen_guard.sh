@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A guest on real Xen is held to a share of dom0, and its neighbours keep what they had; fifteen minutes, only where asked for. xen_guard.sh
+# A guest on real Xen is held to a share of dom0, and its neighbours keep what they had; ten minutes, only where asked for. xen_guard.sh
 # BUILD_DIR. Root.
 . "$(dirname "$0")/in_dom0.sh"
 
