@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
 # charge.sh [SECONDS [ROUNDS]]: a job of the Xen lab: g1 paid for 60 % of a CPU, burns all of it and floods the network; g2 computes on the same
-# CPU; dom0's work for them is elsewhere, put there by hand, so that closer leaves it. What g1 has of guest and host, natively and charged, in
-# windows of SECONDS, medians of ROUNDS; by cap, then by weight; then what is left of it when closer has ended.
+# CPU, on which dom0 has no vCPU (--dom0-vcpus 3). dom0's work for them is where it was put by hand, so that closer leaves it. What g1 has of
+# guest and host, natively and charged, in windows of SECONDS, medians of ROUNDS; by cap, then by weight; then what is left of it when closer
+# has ended.
 
 seconds=${1:-20}
 rounds=${2:-3}
@@ -82,8 +83,6 @@ compare() {
 
 cpu=$((LAB_PCPUS - 1))
 pin_dom0 on
-# What the job starts in dom0, closer and the peer among it, takes nothing of that CPU.
-taskset -p -c 0-$((cpu - 1)) $$ >/dev/null
 start_guest 1 cpus=$cpu weight=1024 cap=60
 start_guest 2 cpus=$cpu weight=256
 wait_guest 1
@@ -125,7 +124,6 @@ say "by weight: 600 and 400"
 xl sched-credit2 -d g1 -c 0
 xl sched-credit2 -d g1 -w 600
 xl sched-credit2 -d g2 -w 400
-settle=20
 compare weight
 native=$(awk '{ print ($1 + $2) * 100 / ($1 + $2 + $3 + $4) }' /tmp/weight-native | median)
 charged=$(awk '{ print ($1 + $2) * 100 / ($1 + $2 + $3 + $4) }' /tmp/weight-charged | median)
