@@ -5,7 +5,7 @@
 . "$(dirname "$0")/in_dom0.sh"
 
 needs libxen-dev hosts/libcloser-xen.so
-if in_dom0 12 "$top/lab/xen_jobs/guard.sh"; then
+if in_dom0 12 --dom0-vcpus 2 "$top/lab/xen_jobs/guard.sh"; then
 	echo "ok xen_guard: a transfer and a disk were held to 5 % of dom0"
 else
 	echo "not ok xen_guard: $why"
