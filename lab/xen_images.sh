@@ -1,20 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# xen_images.sh CACHE BUILD: makes what the Xen lab boots, each part only when something that it is made of has changed:
+# xen_images.sh CACHE [BUILD]: makes what the Xen lab boots, each part only when something that it is made of has changed:
 #
 #   CACHE/xen       the hypervisor
 #   CACHE/vmlinux   Debian's kernel, for dom0 and guests
 #   CACHE/base      dom0's files out of packages, as a folder and as base.cpio
 #   CACHE/top.cpio  closer and loadgen from BUILD, the guests' initramfs, the lab's scripts; laid over base
 #
-# Packages are downloaded and unpacked, never installed. The caller holds the lab's lock.
+# Packages are downloaded and unpacked, never installed. Without BUILD that is all that is done: it needs nothing compiled. The caller holds
+# the lab's lock.
 set -eu
 export LC_ALL=C
 
 here=$(cd "$(dirname "$0")" && pwd)/xen
 me=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 cache=$1
-build=$(cd "$2" && pwd)
+build=${2:+$(cd "$2" && pwd)}
 libdir=usr/lib/$(gcc -dumpmachine 2>/dev/null || echo x86_64-linux-gnu)
 
 dom0_modules='xen-evtchn xen-privcmd xenfs xen-gntdev xen-gntalloc xen-blkback xen-netback bridge brd loop tun virtio_pci virtio_blk
@@ -253,11 +254,15 @@ make_job() {
 for c in cpio:cpio depmod:kmod readelf:binutils; do
 	command -v "${c%:*}" >/dev/null 2>&1 || fail "${c%:*} is missing: install the package ${c#*:}"
 done
+mkdir -p "$cache"
+if [ -z "$build" ]; then
+	unpack
+	exit
+fi
 closer=$build/cli/closer
 loadgen=$build/lab/loadgen
 [ -x "$closer" ] && [ -x "$loadgen" ] || fail "$build has no closer or loadgen built: run ./run build"
 busybox=$(command -v busybox) || fail "busybox is missing: install the package busybox-static"
-mkdir -p "$cache"
 unpack
 make_base
 make_top

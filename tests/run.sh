@@ -14,6 +14,7 @@ failed=0
 skipped=0
 log=$build/tests.log
 out=$build/test.out
+error=$build/test.err
 : >"$log"
 
 wanted() {
@@ -37,9 +38,10 @@ program() { # program NAME COMMAND...
 	name=$1
 	shift
 	wanted "$name" || return 0
+	began=$(date +%s)
 	"$@" >"$out" 2>&1 </dev/null
 	status=$?
-	{ echo "== $name"; cat "$out"; } >>"$log"
+	{ echo "== $name ($(($(date +%s) - began)) s)"; cat "$out"; } >>"$log"
 	[ $status = 0 ] || sed 's/^/    /' "$out" | tail -n 60
 	# cmocka names each test that was skipped again at the end
 	part=$(grep -c '^\[  SKIPPED \] [^0-9]' "$out")
@@ -51,8 +53,9 @@ program() { # program NAME COMMAND...
 script() { # script NAME FILE: counts its own lines
 	wanted "$1" || return 0
 	echo "-- $1"
-	{ "$2" "$build" 2>"$build/test.err" </dev/null; echo "exit $?"; } | tee "$out" | grep -v '^exit [0-9]*$'
-	{ echo "== $1"; cat "$out" "$build/test.err"; } >>"$log"
+	began=$(date +%s)
+	{ "$2" "$build" 2>"$error" </dev/null; echo "exit $?"; } | tee "$out" | grep -v '^exit [0-9]*$'
+	{ echo "== $1 ($(($(date +%s) - began)) s)"; cat "$out" "$error"; } >>"$log"
 	ok=$(grep -c '^ok ' "$out")
 	bad=$(grep -c '^not ok ' "$out")
 	skipped=$((skipped + $(grep -c '^skip ' "$out")))
@@ -61,56 +64,105 @@ script() { # script NAME FILE: counts its own lines
 		bad=$((bad + 1))
 		echo "not ok $1 ($(tail -n 1 "$out"))"
 	fi
-	[ "$bad" = 0 ] || sed 's/^/    /' "$build/test.err" | tail -n 60
+	[ "$bad" = 0 ] || sed 's/^/    /' "$error" | tail -n 60
 	passed=$((passed + ok))
 	failed=$((failed + bad))
 }
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-programs() { # BUILD LABEL: its tests, and how many passed, failed and were skipped in BUILD/tests.counts
-	passed=0 failed=0 skipped=0 out=$1/test.out
+# What touches nothing of this machine but its own files runs beside what does, at the lowest priority: the long programs, by name, and
+# the scripts that say so at their head.
+is_apart() { # FILE
+	case $1 in
+	*.sh) sed -n 2,5p "$1" | grep -q 'runs beside others' ;;
+	*/test_sim_* | */test_size | */test_overcommit | */test_ledger | */test_charge | */fuzz_*) ;;
+	*) return 1 ;;
+	esac
+}
+
+programs() { # BUILD LABEL apart|alone: the unit tests of BUILD that are
 	for t in "$1"/tests/test_*; do
 		[ -x "$t" ] && [ -f "$t" ] || continue
+		if is_apart "$t"; then [ "$3" = apart ]; else [ "$3" = alone ]; fi || continue
 		program "unit/$(basename "$t" | sed 's/^test_//')$2" "$t"
 	done
+}
+
+scripts() { # apart|alone
+	for t in tests/system/*.sh; do
+		case $(head -n 3 "$t") in
+		*"helper:"*) continue ;;
+		esac
+		if is_apart "$t"; then [ "$1" = apart ]; else [ "$1" = alone ]; fi || continue
+		script "system/$(basename "$t" .sh)" "$t"
+	done
+}
+
+# lane NAME COMMAND...: runs it beside the rest; what it prints and counts is kept until `together`.
+lane() {
+	lane=$build/lane.$1
+	shift
+	rm -f "$lane.counts"
+	lanes="$lanes $lane"
+	(
+		renice -n 19 -p "$(exec sh -c 'echo $PPID')" >/dev/null 2>&1
+		passed=0 failed=0 skipped=0 log=$lane.log out=$lane.test error=$lane.err
+		: >"$log"
+		"$@"
+		echo "$passed $failed $skipped" >"$lane.counts"
+	) >"$lane.out" 2>&1 &
+}
+
+together() {
+	wait
+	for lane in $lanes; do
+		cat "$lane.out"
+		cat "$lane.log" >>"$log"
+		p=0 f=1 s=0
+		[ ! -e "$lane.counts" ] || read -r p f s <"$lane.counts"
+		passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	done
+}
+
+apart() { # BUILD LABEL
+	programs "$1" "$2" apart
 	program "golden$2" "$1/tests/golden/golden" tests/golden
 	for t in "$1"/tests/fuzz_*; do
 		[ -x "$t" ] && [ -f "$t" ] || continue
 		name=$(basename "$t" | sed 's/^fuzz_//')
 		program "fuzz/$name$2" "$t" "tests/fuzz/corpus/$name" 20000
 	done
-	echo "$passed $failed $skipped" >"$1/tests.counts"
 }
 
-for t in tests/tidy/*.sh; do
-	program "tidy/$(basename "$t" .sh)" "$t" "$build"
-done
-# Those of the two builds at the same time: each is one process at a time.
+tidy() {
+	for t in tests/tidy/*.sh; do
+		program "tidy/$(basename "$t" .sh)" "$t" "$build"
+	done
+}
+
+sanitizers() {
+	apart "$sanitize" " (sanitizers)"
+}
+release() {
+	tidy
+	apart "$build" ""
+	scripts apart
+}
+
+lanes=
 case $sanitize in
-*none) builds=$build ;;
-*) builds="$build $sanitize" ;;
+*none) ;;
+*) lane sanitizers sanitizers ;;
 esac
-for b in $builds; do
-	rm -f "$b/tests.counts"
-	: >"$b/programs.log"
-done
-[ "$builds" = "$build" ] || (log=$sanitize/programs.log; programs "$sanitize" " (sanitizers)" >"$sanitize/programs.out") &
-(log=$build/programs.log; programs "$build" "")
-wait
-[ "$builds" = "$build" ] || cat "$sanitize/programs.out"
-for b in $builds; do
-	cat "$b/programs.log" >>"$log"
-	p=0 f=1 s=0
-	[ ! -e "$b/tests.counts" ] || read -r p f s <"$b/tests.counts"
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-done
-for t in tests/system/*.sh; do
-	case $(head -n 3 "$t") in
-	*"helper:"*) continue ;;
-	esac
-	script "system/$(basename "$t" .sh)" "$t"
-done
+lane release release
+programs "$build" "" alone
+case $sanitize in
+*none) ;;
+*) programs "$sanitize" " (sanitizers)" alone ;;
+esac
+scripts alone
+together
 
 # Real Xen under software emulation: a boot or two each.
 for t in tests/xen/*.sh; do

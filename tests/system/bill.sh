@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The ledger on disk: SIGKILL while it is written, against a recording of the same simulated host; files that cannot be written or
-# are none. bill.sh BUILD_DIR [KILLS]. Needs jq; nothing of this machine is looked at or changed but a folder in /tmp.
+# are none. bill.sh BUILD_DIR [KILLS]. Needs jq; nothing of this machine is looked at or changed but a folder in /tmp: it
+# runs beside others.
 set -u
 
 closer=$(realpath "$1/cli/closer")

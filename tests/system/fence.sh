@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fence.sh BUILD_DIR: the fence on real kernels, cgroup v2 and v1, each in a small emulated machine, since it concerns all tasks of one.
-# fence_job.sh is what runs in it, around fence_host.
+# fence_job.sh is what runs in it, around fence_host. It runs beside others.
 set -u
 export LC_ALL=C
 

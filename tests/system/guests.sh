@@ -137,7 +137,7 @@ mask_is() {
 # vCPUs are, which closer leaves where they were.
 put_on_cpu() { # GUEST TID CPU
 	vcpu=$(lab_qmp "$1" '{"execute":"query-cpus-fast"}' | jq -r '.return[0]["thread-id"]')
-	mount=$(awk '/ - cgroup / && $NF ~ /(^|,)cpuset(,|$)/ { print $5 }' /proc/self/mountinfo)
+	mount=$(awk '/ - cgroup / && $NF ~ /(^|,)cpuset(,|$)/ { print $5; exit }' /proc/self/mountinfo)
 	if [ -n "$mount" ]; then
 		home=$(sed -n 's/^[0-9]*:\([^:]*,\)\{0,1\}cpuset\(,[^:]*\)\{0,1\}://p' "/proc/$vcpu/cgroup")
 		echo "$2" >"$mount$home/tasks"

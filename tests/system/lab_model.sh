@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The Xen lab against the model. First the tool, on a lab that is made up: costs are found again, what the model has right is within the limit, what
+# The Xen lab against the model; it runs beside others. First the tool, on a lab that is made up: costs are found again, what the model has right is within the limit, what
 # it has not is named. Then what was measured: the testbed is what its calibration runs give, and each validation run's host CPU by guest and kind
 # is simulated within 30 %, but for what tests/sim/data/lab.missed names: what misses now and is not there fails, and what is there and misses no
 # more. lab_model.sh BUILD_DIR.

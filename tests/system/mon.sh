@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `closer mon --trace`: figures of a trace as table, CSV and JSON, and what it says of a bad one. mon.sh BUILD_DIR. Needs jq, no Xen, no
-# privilege: nothing of this machine is looked at or changed.
+# privilege: nothing of this machine is looked at or changed, so it runs beside others.
 set -u
 
 here=$(cd "$(dirname "$0")/../.." && pwd)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `closer sim`, and simulated hosts under the other verbs. sim.sh BUILD_DIR. Needs jq, no privilege: nothing of this
-# machine is looked at or changed.
+# machine is looked at or changed, so it runs beside others.
 set -u
 
 here=$(cd "$(dirname "$0")/../.." && pwd)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Sizing on simulated hosts: `closer advise` on five of them, and Algorithm 1 while I/O steps up and down. sizing.sh BUILD_DIR. Needs
-# jq, no privilege: nothing of this machine is looked at or changed.
+# jq, no privilege: nothing of this machine is looked at or changed, so it runs beside others.
 set -u
 
 closer=$(realpath "$1/cli/closer")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The Xen demo's judgement without Xen: made-up phases that meet every criterion give no failure; each criterion that is missed gives its own, and
-# nothing else. And xen_state.sh: equal states are equal, each kind of difference is found. xen_report.sh BUILD_DIR.
+# nothing else. And xen_state.sh: equal states are equal, each kind of difference is found. xen_report.sh BUILD_DIR; runs beside others.
 set -u
 export LC_ALL=C
 lab=$(cd "$(dirname "$0")/../../lab" && pwd)
