@@ -71,42 +71,48 @@ script() { # script NAME FILE: counts its own lines
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-# What touches nothing of this machine but its own files runs beside what does, at the lowest priority: the long programs, by name, and
-# the scripts that say so at their head.
-is_apart() { # FILE
+# When a test runs. "apart": it touches nothing of this machine but its own files, so it runs beside all others, at the lowest priority: the
+# long programs, by name, and the scripts that say so at their head. "last": it is long and mostly waits, so it runs beside real Xen, which
+# sees nothing of this machine. "alone": the rest, one by one.
+kind_of() { # FILE
 	case $1 in
-	*.sh) sed -n 2,5p "$1" | grep -q 'runs beside others' ;;
-	*/test_sim_* | */test_size | */test_overcommit | */test_ledger | */test_charge | */fuzz_*) ;;
-	*) return 1 ;;
+	*.sh)
+		case $(sed -n 2,6p "$1") in
+		*"runs beside others"*) echo apart ;;
+		*"runs beside Xen"*) echo last ;;
+		*) echo alone ;;
+		esac
+		;;
+	*/test_sim_* | */test_size | */test_overcommit | */test_ledger | */test_charge) echo apart ;;
+	*) echo alone ;;
 	esac
 }
 
-programs() { # BUILD LABEL apart|alone: the unit tests of BUILD that are
+programs() { # BUILD LABEL KIND: the unit tests of BUILD that are of this kind
 	for t in "$1"/tests/test_*; do
-		[ -x "$t" ] && [ -f "$t" ] || continue
-		if is_apart "$t"; then [ "$3" = apart ]; else [ "$3" = alone ]; fi || continue
+		[ -x "$t" ] && [ -f "$t" ] && [ "$(kind_of "$t")" = "$3" ] || continue
 		program "unit/$(basename "$t" | sed 's/^test_//')$2" "$t"
 	done
 }
 
-scripts() { # apart|alone
+scripts() { # KIND
 	for t in tests/system/*.sh; do
 		case $(head -n 3 "$t") in
 		*"helper:"*) continue ;;
 		esac
-		if is_apart "$t"; then [ "$1" = apart ]; else [ "$1" = alone ]; fi || continue
-		script "system/$(basename "$t" .sh)" "$t"
+		[ "$(kind_of "$t")" != "$1" ] || script "system/$(basename "$t" .sh)" "$t"
 	done
 }
 
-# lane NAME COMMAND...: runs it beside the rest; what it prints and counts is kept until `together`.
+# lane NAME NICE COMMAND...: runs it beside the rest; what it prints and counts is kept until `together`.
 lane() {
 	lane=$build/lane.$1
-	shift
+	nice=$2
+	shift 2
 	rm -f "$lane.counts"
 	lanes="$lanes $lane"
 	(
-		renice -n 19 -p "$(exec sh -c 'echo $PPID')" >/dev/null 2>&1
+		renice -n "$nice" -p "$(exec sh -c 'echo $PPID')" >/dev/null 2>&1
 		passed=0 failed=0 skipped=0 log=$lane.log out=$lane.test error=$lane.err
 		: >"$log"
 		"$@"
@@ -153,16 +159,16 @@ release() {
 lanes=
 case $sanitize in
 *none) ;;
-*) lane sanitizers sanitizers ;;
+*) lane sanitizers 19 sanitizers ;;
 esac
-lane release release
+lane release 19 release
 programs "$build" "" alone
 case $sanitize in
 *none) ;;
 *) programs "$sanitize" " (sanitizers)" alone ;;
 esac
 scripts alone
-together
+lane last 10 scripts last
 
 # Real Xen under software emulation: a boot or two each.
 for t in tests/xen/*.sh; do
@@ -175,6 +181,7 @@ for t in tests/xen/*.sh; do
 	script "xen/$name" "$t"
 done
 
+together
 echo "log: $log"
 [ $skipped = 0 ] && skips= || skips=", $skipped skipped"
 echo "$passed passed, $failed failed$skips"

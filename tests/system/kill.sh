@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # kill.sh BUILD_DIR: SIGKILL at random moments of applying a plan to real threads; each time every mask and cgroup has to come
 # back, by the supervisor or, where that one was killed too, by undo. Compared by threadstate.sh, which knows nothing of closer.
-# KILLS (1000) and SEED (1) come from the environment.
+# KILLS (1000) and SEED (1) come from the environment. It runs beside Xen: it takes minutes, most of them waiting.
 set -u
 build=${1:?usage: kill.sh BUILD_DIR}
 seed=${SEED:-1}
