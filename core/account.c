@@ -213,6 +213,27 @@ static void account_reaped(struct tick *tick)
 	}
 }
 
+/* What serves several was divided by the host; where it ran is not told. */
+static void account_shared(struct tick *tick)
+{
+	const struct cl_snapshot *prev = tick->prev, *now = tick->now;
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < now->n.guests; i++) {
+		struct cl_guest_books *mine = &tick->plan->guest_books[i];
+		const struct cl_guest *guest = &now->guests[i], *before;
+
+		while (at < prev->n.guests && cl_uuid_compare(&prev->guests[at].id, &guest->id) < 0)
+			at++;
+		if (!mine->counted || prev->guests[at].domid != guest->domid)
+			continue;
+		before = &prev->guests[at];
+		mine->kind_ns[CL_WORK_SHARED] = growth(before->shared_ns, guest->shared_ns);
+		mine->kind_ns[CL_WORK_WAKEUP] = growth(before->wakeup_ns, guest->wakeup_ns);
+		mine->host_ns += mine->kind_ns[CL_WORK_SHARED] + mine->kind_ns[CL_WORK_WAKEUP];
+	}
+}
+
 /* Interrupts have no thread: their time is their guest's, where they were last taken. */
 static void account_irqs(struct tick *tick)
 {
@@ -284,6 +305,7 @@ void account(struct tick *tick)
 	account_irqs(tick);
 	account_vcpus(tick);
 	account_reaped(tick);
+	account_shared(tick);
 	for (uint32_t i = 0; i < plan->n.guests; i++) {
 		books->guest_ns += plan->guest_books[i].guest_ns;
 		books->host_ns += plan->guest_books[i].host_ns;

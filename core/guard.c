@@ -88,7 +88,8 @@ static enum part part_of(enum cl_work_kind kind)
 	case CL_WORK_DISK_PROCESS:
 		return DISK;
 	case CL_WORK_VHOST:
-	case CL_WORK_INTERRUPT: /* these two are divided */
+	case CL_WORK_INTERRUPT: /* these three are divided */
+	case CL_WORK_SHARED:
 	case CL_WORK_MAIN_LOOP:
 	case CL_WORK_MIGRATION:
 	case CL_WORK_DEVICE_MODEL:
@@ -96,6 +97,7 @@ static enum part part_of(enum cl_work_kind kind)
 	case CL_WORK_THREAD:
 	case CL_WORK_TOOLSTACK:
 	case CL_WORK_WAITER:
+	case CL_WORK_WAKEUP:
 	case CL_WORK_KIND_COUNT:
 		break;
 	}
@@ -126,12 +128,13 @@ static void measure(struct watch *w)
 		if (cl_work_kind_origin(kind) == CL_ORIGIN_MANAGEMENT)
 			continue;
 		w->sum_ns += ns;
-		if (kind == CL_WORK_INTERRUPT) {
+		if (kind == CL_WORK_INTERRUPT || kind == CL_WORK_SHARED) {
 			divide(ns, asked.sent, asked.requests, &w->part_ns[SEND],
 			       &w->part_ns[DISK]);
 			continue;
 		}
-		w->contained_ns += ns;
+		if (kind != CL_WORK_WAKEUP)
+			w->contained_ns += ns;
 		if (kind == CL_WORK_VHOST)
 			divide(ns, asked.sent, asked.received, &w->part_ns[SEND],
 			       &w->part_ns[RECEIVE]);

@@ -398,12 +398,16 @@ static void add_work(struct cl_snapshot *snap, const struct cl_threads *threads,
 static bool add_classes(const struct cl_threads *threads, struct cl_snapshot *snap)
 {
 	bool all = snap->n.cpus > 0;
+	uint64_t nobody_ns;
 
 	for (uint32_t i = 0; i < snap->n.cpus; i++)
 		if (snap->cpus[i].online && snap->cpus[i].busy_ns != CL_UNKNOWN)
 			all = cl_threads_classes(threads, i, &snap->cpus[i].main_ns,
 						 &snap->cpus[i].kernel_ns) &&
 			      all;
+	for (uint32_t i = 0; all && i < snap->n.cpus; i++)
+		if (cl_threads_rests(threads, i, &nobody_ns, &snap->cpus[i].overhead_ns))
+			snap->cpus[i].kernel_ns += nobody_ns;
 	for (uint32_t i = 0; !all && i < snap->n.cpus; i++)
 		snap->cpus[i].main_ns = snap->cpus[i].kernel_ns = CL_UNKNOWN;
 	return all;

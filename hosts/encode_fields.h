@@ -32,7 +32,7 @@
 	F(tid, process) \
 	F(u64, home) \
 	F(ix, home_most) \
-	F(u64, reaped_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) F(u64, target_bytes) F(u64, used_bytes) \
+	F(u64, reaped_ns) F(u64, shared_ns) F(u64, wakeup_ns) F(u64, mem_bytes) F(u64, mem_max_bytes) F(u64, balloon_bytes) F(u64, target_bytes) F(u64, used_bytes) \
 	F(time, read_ns) F(u32, domid) F(u32, pool) F(u32, driver) F(u64, weight) F(u64, cap) \
 	F(u64, period_ns) F(u64, budget_ns) F(u32, vcpu_first) F(u32, vcpu_count) F(u32, work_first) \
 	F(u32, work_count) F(bool, described)

@@ -357,12 +357,40 @@ bool cl_threads_parts(const struct cl_threads *threads, uint32_t cpu,
 	return threads->clock && cl_clock_parts(threads->clock, cpu, ret_parts);
 }
 
-bool cl_threads_overhead(const struct cl_threads *threads, uint32_t cpu, uint64_t *ret_ns)
+void cl_threads_own(struct cl_threads *threads, int32_t pid, uint32_t domid)
 {
-	struct cl_threads_parts parts;
+	if (threads->clock)
+		cl_clock_own(threads->clock, (uint32_t)pid, domid);
+}
 
-	if (!cl_threads_parts(threads, cpu, &parts))
-		return false;
-	*ret_ns = parts.tick_ns + parts.idle_ns;
-	return true;
+void cl_threads_own_irq(struct cl_threads *threads, uint32_t irq, uint32_t domid)
+{
+	if (threads->clock)
+		cl_clock_own_irq(threads->clock, irq, domid);
+}
+
+void cl_threads_own_interface(struct cl_threads *threads, uint32_t ifindex, uint32_t domid)
+{
+	if (threads->clock)
+		cl_clock_own_interface(threads->clock, ifindex, domid);
+}
+
+bool cl_threads_guest(struct cl_threads *threads, uint32_t domid, uint64_t *ret_shared_ns,
+		      uint64_t *ret_wakeup_ns)
+{
+	return threads->clock &&
+	       cl_clock_guest(threads->clock, domid, ret_shared_ns, ret_wakeup_ns);
+}
+
+void cl_threads_guest_gone(struct cl_threads *threads, uint32_t domid)
+{
+	if (threads->clock)
+		cl_clock_guest_gone(threads->clock, domid);
+}
+
+bool cl_threads_rests(const struct cl_threads *threads, uint32_t cpu, uint64_t *ret_nobody_ns,
+		      uint64_t *ret_overhead_ns)
+{
+	return threads->clock &&
+	       cl_clock_rests(threads->clock, cpu, ret_nobody_ns, ret_overhead_ns);
 }

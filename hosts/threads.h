@@ -57,6 +57,11 @@ const char *cl_threads_why_not_bpf(const struct cl_threads *threads);
 int cl_threads_follow(struct cl_threads *threads, int32_t pid, uint32_t tag,
 		      struct cl_error *reterr);
 void cl_threads_unfollow(struct cl_threads *threads, int32_t pid);
+/*
+ * It works for a guest: what it starts (work that it queues, requests that it issues) is that
+ * guest's, too, where the clock is honest. CL_NONE: for none.
+ */
+void cl_threads_own(struct cl_threads *threads, int32_t pid, uint32_t domid);
 /* Is the process (pid with the start time it had when followed) still there? */
 bool cl_threads_alive(const struct cl_threads *threads, int32_t pid);
 
@@ -119,8 +124,30 @@ bool cl_threads_irq(const struct cl_threads *threads, uint32_t irq, uint64_t *re
  */
 bool cl_threads_vif(const struct cl_threads *threads, const char *name, uint64_t *ret_ns,
 		    uint64_t *ret_tied_ns);
-/* Ticks, IPIs, timer, scheduler and RCU softirqs, idle entry and exit: nobody's. */
-bool cl_threads_overhead(const struct cl_threads *threads, uint32_t cpu, uint64_t *ret_ns);
+/*
+ * Whose a device's interrupt is, where the kernel's structures do not say it; and a network
+ * interface, whose packets are then its guest's on other interfaces, too. CL_NONE: nobody's any
+ * more (interfaces only).
+ */
+void cl_threads_own_irq(struct cl_threads *threads, uint32_t irq, uint32_t domid);
+void cl_threads_own_interface(struct cl_threads *threads, uint32_t ifindex, uint32_t domid);
+/*
+ * What was done for a guest by what serves several. Shared: kernel workers, with work that its
+ * threads queued; interrupts and softirqs of devices that are nobody's by name, divided by requests
+ * and packets. Wakeup: going idle after its work and leaving idle for it, IPIs that turned a CPU to
+ * its threads, ticks on top of them. None of it is in the threads' own times or in cl_threads_irq.
+ * It begins to be counted when it is first asked for.
+ */
+bool cl_threads_guest(struct cl_threads *threads, uint32_t domid, uint64_t *ret_shared_ns,
+		      uint64_t *ret_wakeup_ns);
+void cl_threads_guest_gone(struct cl_threads *threads, uint32_t domid);
+/*
+ * What is left on a CPU. Nobody: interrupts and softirqs that were shown to be no guest's.
+ * Overhead: ticks, IPIs, timer, scheduler and RCU softirqs, idle entry and exit, less what guests
+ * were given.
+ */
+bool cl_threads_rests(const struct cl_threads *threads, uint32_t cpu, uint64_t *ret_nobody_ns,
+		      uint64_t *ret_overhead_ns);
 
 /* All that a CPU ran, in parts that add up to total_ns exactly. */
 struct cl_threads_parts {

@@ -27,6 +27,7 @@ usage: ./run lab [OPTIONS] JOB [ARGS..]     JOB: a shell script, run in dom0 of 
     --dom0-pin                      dom0_vcpus_pin: vCPU n on pCPU n
     --cgroup 1|2       2
     --linux "ARGS"                  more for dom0's command line
+    --nic                           a network card on the guests' bridge; behind it is this machine, as $LAB_OUTSIDE
     --pool NAME:SCHED:CPUS          a cpupool (credit, credit2) of CPUs (2-3) that leave Pool-0; may be repeated
   guests: started before the job (--guests), and what start_guest takes where the job does not say
     --guests N         0
@@ -65,7 +66,7 @@ number() { # OPTION VALUE MIN MAX
 
 pcpus=4 nodes=2 memory=3072 sched=credit2 xen_args='' dom0_mem=768 dom0_max=1280 dom0_vcpus='' dom0_pin='' cgroup=2 linux_args=''
 guests=0 places='' vcpus=1 queues=1 guest_mem=128 type=pv disks=1 disk_mb=32
-build=$top/build/release out='' timeout=900 extra='' added='' pools=''
+build=$top/build/release out='' timeout=900 extra='' added='' pools='' nic=''
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -75,6 +76,11 @@ while [ $# -gt 0 ]; do
 		;;
 	--dom0-pin)
 		dom0_pin=dom0_vcpus_pin
+		shift
+		continue
+		;;
+	--nic)
+		nic=yes
 		shift
 		continue
 		;;
@@ -204,6 +210,8 @@ LAB_QUEUES=$queues
 LAB_MEM=$guest_mem
 LAB_TYPE=$type
 LAB_DISKS=$disks
+LAB_NIC=$nic
+LAB_OUTSIDE=10.99.78.254
 $extra
 ENV
 	sh "$here/xen_images.sh" "$cache" "$build" "$work/job" "$work/job.cpio" 9>&- || exit 125
@@ -250,6 +258,7 @@ boot() {
 		talk='-device virtserialport,chardev=job,name=job'
 		set -- -chardev file,id=job,path=job.log
 	fi
+	[ -z "$nic" ] || set -- "$@" -netdev user,id=nic,net=10.99.78.0/24,host=10.99.78.254 -device virtio-net-pci,netdev=nic
 	cd "$work"
 	# shellcheck disable=SC2046,SC2086 # lists
 	set -- env LD_PRELOAD="$build/lab/retranslate.so" RETRANSLATE=retranslate qemu-system-x86_64 -machine pc,hpet=on -accel tcg,thread=multi,tb-size=512 -cpu max,-smap,+invtsc,x-force-features=on \

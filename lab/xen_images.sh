@@ -19,7 +19,7 @@ build=${2:+$(cd "$2" && pwd)}
 libdir=usr/lib/$(gcc -dumpmachine 2>/dev/null || echo x86_64-linux-gnu)
 
 dom0_modules='xen-evtchn xen-privcmd xenfs xen-gntdev xen-gntalloc xen-blkback xen-netback bridge brd loop tun virtio_pci virtio_blk
-virtio_console'
+virtio_console virtio_net'
 domu_modules='xen-netfront xen-blkfront'
 # For jobs, where the machine has them.
 tools='taskset chrt jq strace'

@@ -71,6 +71,8 @@ static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "home", nodes_of(guest->home));
 	SET(o, "home_most", index_of(guest->home_most.v));
 	SET(o, "reaped_ns", number(guest->reaped_ns));
+	SET(o, "shared_ns", number(guest->shared_ns));
+	SET(o, "wakeup_ns", number(guest->wakeup_ns));
 	SET(o, "mem_bytes", number(guest->mem_bytes));
 	SET(o, "mem_max_bytes", number(guest->mem_max_bytes));
 	SET(o, "balloon_bytes", number(guest->balloon_bytes));
@@ -80,7 +82,7 @@ static json_t *guest_facts_of(const struct cl_snapshot *snap, uint32_t i)
 	SET(o, "vcpus", json_integer((json_int_t)guest->vcpu_count));
 	SET(o, "works", json_integer((json_int_t)guest->work_count));
 	SET(o, "described", json_boolean(guest->described));
-	return complete(o, 22);
+	return complete(o, 24);
 }
 
 static json_t *vcpu_of(const struct cl_snapshot *snap, uint32_t i)

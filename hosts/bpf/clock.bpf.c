@@ -103,11 +103,11 @@ struct { /* followed processes, for walk_processes */
 	__type(value, uint32_t);
 } processes SEC(".maps");
 
-struct { /* tgid -> row of what is not any thread's */
+struct { /* by tgid */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, uint32_t);
-	__type(value, uint32_t);
+	__type(value, struct cl_clock_process);
 } followed SEC(".maps");
 
 struct { /* tid -> row */
@@ -224,16 +224,17 @@ int walk_all(struct bpf_iter__task *ctx)
 }
 
 static __always_inline uint32_t row_for(uint32_t tid, uint32_t tgid, uint32_t flags,
-					uint64_t start_ns)
+					uint64_t start_ns, uint32_t *ret_owner)
 {
-	uint32_t *rest = bpf_map_lookup_elem(&followed, &tgid);
+	struct cl_clock_process *process = bpf_map_lookup_elem(&followed, &tgid);
 
-	if (!rest)
+	*ret_owner = process ? process->owner : 0;
+	if (!process)
 		return flags & CL_PF_KTHREAD ? CL_ROW_KERNEL : CL_ROW_USER;
 
 	struct cl_clock_row *row = bpf_map_lookup_elem(&rows, &tid);
 
-	return row && row->start_ns == start_ns ? row->row : *rest;
+	return row && row->start_ns == start_ns ? row->row : process->row;
 }
 
 /*
@@ -266,8 +267,9 @@ static __always_inline uint64_t slice_ns(const struct cl_clock_cpu *now, struct 
 static __always_inline void book(const struct cl_clock_cpu *now, struct task_struct *prev,
 				 uint32_t cpu, uint64_t time)
 {
+	uint32_t owner;
 	uint32_t row = row_for((uint32_t)prev->pid, (uint32_t)prev->tgid, prev->flags,
-			       prev->start_boottime);
+			       prev->start_boottime, &owner);
 	uint32_t cell = row * cpu_count + cpu;
 	uint64_t *sum = bpf_map_lookup_elem(&runs, &cell);
 	uint64_t *mark = bpf_map_lookup_elem(&marks, &row);

@@ -265,6 +265,16 @@ static void give_row(struct cl_clock *clock, uint32_t row)
 		clock->free_rows[clock->free_count++] = row;
 }
 
+static int write_followed(struct cl_clock *clock, const struct process *process)
+{
+	struct cl_clock_process is = { .row = process->row, .owner = process->owner };
+	int r = bpf_map_update_elem(bpf_map__fd(clock->bpf->maps.followed), &process->tgid, &is,
+				    BPF_ANY);
+
+	clock->bpf->bss->rows_change++;
+	return r;
+}
+
 int cl_clock_follow(struct cl_clock *clock, uint32_t tgid, struct cl_error *reterr)
 {
 	uint32_t at;
@@ -277,20 +287,30 @@ int cl_clock_follow(struct cl_clock *clock, uint32_t tgid, struct cl_error *rete
 	if (clock->process_count == clock->capacity)
 		return cl_fail(reterr, ENOSPC, "following process %u: %u are followed already",
 			       tgid, clock->capacity);
-	uint32_t row = take_row(clock, CL_ROW_UNSEEN);
-	int r = bpf_map_update_elem(bpf_map__fd(clock->bpf->maps.followed), &tgid, &row, BPF_ANY);
+	struct process process = { .tgid = tgid, .row = take_row(clock, CL_ROW_UNSEEN) };
+	int r = write_followed(clock, &process);
 
 	if (r < 0) {
-		give_row(clock, row);
+		give_row(clock, process.row);
 		return cl_fail(reterr, -r, "following process %u by BPF: %s", tgid, strerror(-r));
 	}
 	memmove(&clock->processes[at + 1], &clock->processes[at],
 		(clock->process_count - at) * sizeof(clock->processes[0]));
-	clock->processes[at] = (struct process){ .tgid = tgid, .row = row };
+	clock->processes[at] = process;
 	clock->process_count++;
 	write_processes(clock, at);
-	clock->bpf->bss->rows_change++;
 	return 0;
+}
+
+void cl_clock_own(struct cl_clock *clock, uint32_t tgid, uint32_t domid)
+{
+	uint32_t at, owner = domid + 1;
+
+	if (!is_followed(clock, tgid, &at) || clock->processes[at].ended ||
+	    clock->processes[at].owner == owner)
+		return;
+	clock->processes[at].owner = owner;
+	write_followed(clock, &clock->processes[at]);
 }
 
 void cl_clock_end(struct cl_clock *clock, uint32_t tgid)

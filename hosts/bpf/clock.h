@@ -48,6 +48,8 @@ bool cl_clock_honest(const struct cl_clock *clock);
 
 /* tgid: a live process'. -ENOSPC: capacity. Following twice is fine. */
 int cl_clock_follow(struct cl_clock *clock, uint32_t tgid, struct cl_error *reterr);
+/* It works for a guest, or by CL_NONE for none: what it starts is that guest's, too. */
+void cl_clock_own(struct cl_clock *clock, uint32_t tgid, uint32_t domid);
 /* Its process has ended: not walked and not counted any more, but its rest can be read until
  * unfollow. */
 void cl_clock_end(struct cl_clock *clock, uint32_t tgid);
@@ -90,6 +92,13 @@ bool cl_clock_irq(const struct cl_clock *clock, uint32_t number, uint64_t *ret_n
 		  uint32_t *ret_cpu, uint32_t *ret_domid);
 bool cl_clock_vif(const struct cl_clock *clock, const char *name, uint64_t *ret_ns,
 		  uint64_t *ret_tied_ns);
+void cl_clock_own_irq(struct cl_clock *clock, uint32_t number, uint32_t domid);
+void cl_clock_own_interface(struct cl_clock *clock, uint32_t ifindex, uint32_t domid);
+bool cl_clock_guest(struct cl_clock *clock, uint32_t domid, uint64_t *ret_shared_ns,
+		    uint64_t *ret_wakeup_ns);
+void cl_clock_guest_gone(struct cl_clock *clock, uint32_t domid);
+bool cl_clock_rests(const struct cl_clock *clock, uint32_t cpu, uint64_t *ret_nobody_ns,
+		    uint64_t *ret_overhead_ns);
 bool cl_clock_parts(const struct cl_clock *clock, uint32_t cpu, struct cl_threads_parts *ret_parts);
 
 #endif

@@ -25,6 +25,8 @@ int cl_clock_follow(struct cl_clock *clock, uint32_t tgid, struct cl_error *rete
 	return cl_fail(reterr, ENOSYS, "built without libbpf");
 }
 
+void cl_clock_own(struct cl_clock *clock, uint32_t tgid, uint32_t domid) {}
+
 void cl_clock_end(struct cl_clock *clock, uint32_t tgid) {}
 
 void cl_clock_unfollow(struct cl_clock *clock, uint32_t tgid) {}
@@ -78,6 +80,24 @@ bool cl_clock_irq(const struct cl_clock *clock, uint32_t number, uint64_t *ret_n
 
 bool cl_clock_vif(const struct cl_clock *clock, const char *name, uint64_t *ret_ns,
 		  uint64_t *ret_tied_ns)
+{
+	return false;
+}
+
+void cl_clock_own_irq(struct cl_clock *clock, uint32_t number, uint32_t domid) {}
+
+void cl_clock_own_interface(struct cl_clock *clock, uint32_t ifindex, uint32_t domid) {}
+
+bool cl_clock_guest(struct cl_clock *clock, uint32_t domid, uint64_t *ret_shared_ns,
+		    uint64_t *ret_wakeup_ns)
+{
+	return false;
+}
+
+void cl_clock_guest_gone(struct cl_clock *clock, uint32_t domid) {}
+
+bool cl_clock_rests(const struct cl_clock *clock, uint32_t cpu, uint64_t *ret_nobody_ns,
+		    uint64_t *ret_overhead_ns)
 {
 	return false;
 }

@@ -23,8 +23,9 @@ struct cl_honest; /* honest.c */
 
 struct process {
 	uint32_t tgid;
-	uint32_t row; /* of its rest; CL_ROW_UNSEEN: none was left */
-	bool ended;   /* no longer walked or counted; its rest can still be read */
+	uint32_t row;   /* of its rest; CL_ROW_UNSEEN: none was left */
+	uint32_t owner; /* domid + 1 of the guest that it works for, 0: none */
+	bool ended;     /* no longer walked or counted; its rest can still be read */
 };
 
 struct cl_clock {

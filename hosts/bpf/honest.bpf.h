@@ -6,7 +6,7 @@
  * on whatever was running. Here a CPU's clock is the monotonic one less the vCPU's stolen time: all
  * states but running of Xen's runstate, which Xen writes before the vCPU gets on again. Each event
  * closes the span since the last one and books it on the innermost of handler, softirq, thread or
- * idle: nothing is counted twice or left out.
+ * idle: nothing is counted twice or left out. owner.bpf.h finds out for whom that was.
  */
 #ifndef CLOSER_HONEST_BPF_H
 #define CLOSER_HONEST_BPF_H
@@ -16,7 +16,8 @@ enum { /* include/linux/interrupt.h */
        SOFTIRQ_NET_RX = 3,
        SOFTIRQ_SCHED = 7, /* and above: hrtimer, RCU */
        IRQF_SHARED = 0x80,
-       IRQF_PERCPU = 0x400, /* Xen's timers and IPIs */
+       IRQF_TIMER_BIT = 0x200, /* __IRQF_TIMER */
+       IRQF_PERCPU = 0x400,    /* Xen's timers and IPIs */
 };
 
 struct vcpu_runstate_info {
@@ -29,6 +30,7 @@ struct irqaction {
 } CORE;
 struct net_device {
 	char name[16];
+	int ifindex;
 } CORE;
 struct napi_struct {
 	struct net_device *dev;
@@ -112,15 +114,10 @@ static __always_inline struct cl_clock_parts *parts_here(void)
 	return bpf_map_lookup_elem(&parts, &cpu);
 }
 
-static __always_inline void book_thread(struct cl_clock_parts *now, uint64_t ns)
-{
-	uint32_t change = *(volatile uint32_t *)&rows_change;
+#include "owner.bpf.h"
 
-	now->thread_ns += ns;
-	if (now->change != change) {
-		now->row = row_for(now->tid, now->tgid, now->flags, now->start_ns);
-		now->change = change;
-	}
+static __always_inline void book_row(struct cl_clock_parts *now, uint64_t ns)
+{
 	uint32_t cell = now->row * cpu_count + bpf_get_smp_processor_id();
 	uint64_t *sum = bpf_map_lookup_elem(&runs, &cell);
 
@@ -128,19 +125,17 @@ static __always_inline void book_thread(struct cl_clock_parts *now, uint64_t ns)
 		*(volatile uint64_t *)sum = *sum + ns;
 }
 
-static __always_inline void book_handler(struct cl_clock_parts *now, uint64_t ns)
+static __always_inline void book_thread(struct cl_clock_parts *now, uint64_t ns)
 {
-	uint32_t number = now->irq - 1;
-	struct cl_clock_irq *irq;
-
-	if (now->is_tick) {
-		now->tick_ns += ns;
+	now->thread_ns += ns;
+	if (now->change != *(volatile uint32_t *)&rows_change)
+		meet_thread(now);
+	if (now->is_lent && give(now->owner, ns, 0))
 		return;
-	}
-	now->irq_ns += ns;
-	irq = bpf_map_lookup_elem(&irqs, &number);
-	if (irq)
-		__sync_fetch_and_add(&irq->handler_ns, ns);
+	if (!now->is_lent && now->flags & CL_PF_WQ_WORKER)
+		now->worker_ns += ns;
+	else
+		book_row(now, ns);
 }
 
 /* Books the time since the last boundary on what this CPU was in. */
@@ -153,27 +148,57 @@ static __always_inline void account(struct cl_clock_parts *now)
 		return;
 	now->last_ns = time;
 	now->total_ns += ns;
-	if (now->irq)
-		book_handler(now, ns);
-	else if (now->softirq)
+	if (now->irq) {
+		now->hard_ns += ns;
+	} else if (now->softirq) {
 		now->soft_ns += ns;
-	else if (now->tid)
+	} else if (now->tid) {
 		book_thread(now, ns);
-	else
+	} else {
 		now->idle_ns += ns;
+		now->pause_ns += ns;
+	}
+}
+
+static __always_inline void end_handler(struct cl_clock_parts *now)
+{
+	uint32_t number = now->irq - 1;
+	uint64_t ns = now->hard_ns;
+	struct cl_clock_irq *irq;
+
+	now->irq = 0;
+	now->hard_ns = 0;
+	if (now->is_tick) {
+		now->tick_ns += ns;
+		settle_tick(now, ns);
+		return;
+	}
+	now->irq_ns += ns;
+	irq = bpf_map_lookup_elem(&irqs, &number);
+	if (irq) {
+		__sync_fetch_and_add(&irq->handler_ns, ns);
+		if (!now->irq_owner)
+			__sync_fetch_and_add(&irq->unowned_ns, ns);
+	}
+	settle_handler(now, ns);
 }
 
 /* What is left of a softirq when its polls are taken out. */
 static __always_inline void end_softirq(struct cl_clock_parts *now)
 {
 	uint32_t vector = now->softirq - 1;
+	uint64_t ns = now->soft_ns;
 
-	if (vector == SOFTIRQ_TIMER || vector >= SOFTIRQ_SCHED)
-		now->tick_ns += now->soft_ns;
-	else
-		now->softirq_ns += now->soft_ns;
 	now->soft_ns = 0;
 	now->softirq = 0;
+	if (vector == SOFTIRQ_TIMER || vector >= SOFTIRQ_SCHED) {
+		now->tick_ns += ns;
+		blame_thread(now, ns);
+	} else {
+		now->softirq_ns += ns;
+		settle_softirq(now, ns);
+	}
+	end_notes(now);
 }
 
 static __always_inline void put_on(struct cl_clock_parts *now, struct task_struct *task)
@@ -182,7 +207,7 @@ static __always_inline void put_on(struct cl_clock_parts *now, struct task_struc
 	now->tgid = (uint32_t)task->tgid;
 	now->flags = task->flags;
 	now->start_ns = task->start_boottime;
-	now->change = rows_change - 1;
+	meet_thread(now);
 }
 
 SEC("tp_btf/sched_switch")
@@ -196,10 +221,13 @@ int BPF_PROG(honest_switch, _Bool preempt, struct task_struct *prev, struct task
 		account(now);
 	else
 		now->last_ns = honest_ns();
-	if (now->softirq) /* a switch is in no softirq: its end was not seen */
+	if (now->irq) /* a switch is in no handler and in no softirq: its end was not seen */
+		end_handler(now);
+	if (now->softirq)
 		end_softirq(now);
-	now->irq = 0;
+	leave(now);
 	put_on(now, next);
+	arrive(now);
 	return 0;
 }
 
@@ -253,8 +281,13 @@ int BPF_PROG(honest_irq_entry, int number, struct irqaction *action)
 	if (!now || !now->last_ns)
 		return 0;
 	account(now);
+	if (now->irq)
+		end_handler(now);
 	now->irq = key + 1;
+	now->irq_owner = 0;
 	now->is_tick = action->flags & IRQF_PERCPU;
+	now->is_ipi = now->is_tick && !(action->flags & IRQF_TIMER_BIT);
+	interrupted(now);
 	if (now->is_tick)
 		return 0;
 	irq = bpf_map_lookup_elem(&irqs, &key);
@@ -264,6 +297,7 @@ int BPF_PROG(honest_irq_entry, int number, struct irqaction *action)
 	if (!irq->seen ||
 	    (irq->device != (uint64_t)action->dev_id && !(action->flags & IRQF_SHARED)))
 		meet_irq(irq, action);
+	now->irq_owner = irq->owner;
 	return 0;
 }
 
@@ -275,7 +309,7 @@ int BPF_PROG(honest_irq_exit, int number, struct irqaction *action, int handled)
 	if (!now || !now->irq)
 		return 0;
 	account(now);
-	now->irq = 0;
+	end_handler(now);
 	return 0;
 }
 
@@ -288,6 +322,7 @@ int BPF_PROG(honest_softirq_entry, unsigned int vector)
 		return 0;
 	account(now);
 	now->softirq = vector + 1;
+	now->soft_owner = 0;
 	return 0;
 }
 
@@ -354,6 +389,7 @@ int BPF_PROG(honest_napi_poll, struct napi_struct *napi, int work, int budget)
 	irq = queue_irq(napi);
 	if (irq)
 		__sync_fetch_and_add(&irq->napi_ns, ns);
+	settle_poll(now, ns, irq ? irq->owner : 0, (uint32_t)BPF_CORE_READ(napi, dev, ifindex));
 	vif = bpf_map_lookup_elem(&vifs, &key);
 	if (!vif) {
 		bpf_map_update_elem(&vifs, &key, &none, 1 /* BPF_NOEXIST */);
@@ -366,5 +402,7 @@ int BPF_PROG(honest_napi_poll, struct napi_struct *napi, int work, int budget)
 		__sync_fetch_and_add(&vif->tied_ns, ns);
 	return 0;
 }
+
+#include "cause.bpf.h"
 
 #endif

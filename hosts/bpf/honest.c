@@ -8,24 +8,69 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PROGRAMS 6u /* that are attached; the flush is run by hand */
+/* What is attached: X(program, event, can it be done without?). The flush is run by hand. */
+/* clang-format off */
+#define PROGRAMS(X) \
+	X(honest_switch, "sched_switch", false) \
+	X(honest_irq_entry, "irq_handler_entry", false) \
+	X(honest_irq_exit, "irq_handler_exit", false) \
+	X(honest_softirq_entry, "softirq_entry", false) \
+	X(honest_softirq_exit, "softirq_exit", false) \
+	X(honest_napi_poll, "napi_poll", false) \
+	X(cause_queue, "workqueue_queue_work", true) \
+	X(cause_begin, "workqueue_execute_start", true) \
+	X(cause_end, "workqueue_execute_end", true) \
+	X(cause_insert, "block_rq_insert", true) \
+	X(cause_issue, "block_rq_issue", true) \
+	X(cause_complete, "block_rq_complete", true) \
+	X(cause_packet, "net_dev_start_xmit", true) \
+	X(cause_sent, "consume_skb", true)
+/* clang-format on */
+
+enum {
+#define X(program, event, spare) AT_##program,
+	PROGRAMS(X)
+#undef X
+		PROGRAM_COUNT
+};
 
 struct cl_honest {
-	struct bpf_link *links[PROGRAMS];
+	struct bpf_link *links[PROGRAM_COUNT];
 	struct cl_clock_parts *parts; /* mapped, as the next */
 	struct cl_clock_irq *irqs;
 	size_t parts_bytes, irqs_bytes;
-	int vifs_fd, flush_fd;
+	int vifs_fd, guests_fd, interfaces_fd, flush_fd;
 };
 
-static void programs_of(const struct cl_clock *clock, struct bpf_program *ret_programs[PROGRAMS])
+static void programs_of(const struct cl_clock *clock,
+			struct bpf_program *ret_programs[PROGRAM_COUNT])
 {
-	ret_programs[0] = clock->bpf->progs.honest_switch;
-	ret_programs[1] = clock->bpf->progs.honest_irq_entry;
-	ret_programs[2] = clock->bpf->progs.honest_irq_exit;
-	ret_programs[3] = clock->bpf->progs.honest_softirq_entry;
-	ret_programs[4] = clock->bpf->progs.honest_softirq_exit;
-	ret_programs[5] = clock->bpf->progs.honest_napi_poll;
+#define X(program, event, spare) ret_programs[AT_##program] = clock->bpf->progs.program;
+	PROGRAMS(X)
+#undef X
+}
+
+static void choose_programs(const struct cl_clock *clock, const struct btf *btf, bool honest)
+{
+	static const struct {
+		const char *event;
+		bool is_spare;
+	} events[] = {
+#define X(program, event, spare) { "btf_trace_" event, spare },
+		PROGRAMS(X)
+#undef X
+	};
+	struct bpf_program *programs[PROGRAM_COUNT];
+
+	programs_of(clock, programs);
+	for (uint32_t i = 0; i < PROGRAM_COUNT; i++) {
+		bool is_there = !events[i].is_spare ||
+				btf__find_by_name_kind(btf, events[i].event, BTF_KIND_TYPEDEF) >= 0;
+
+		bpf_program__set_autoload(programs[i], honest && is_there);
+	}
+	bpf_program__set_autoload(clock->bpf->progs.honest_flush, honest);
+	bpf_program__set_autoload(clock->bpf->progs.on_switch, !honest);
 }
 
 /* A kernel that can run on Xen has xen_runstate wherever it runs; only below Xen is it written. */
@@ -40,7 +85,6 @@ static bool is_on_xen(void)
 int cl_honest_prepare(struct cl_clock *clock, enum cl_clock_time time, const struct btf *btf,
 		      struct cl_error *reterr)
 {
-	struct bpf_program *programs[PROGRAMS];
 	struct cl_clock_bpf *bpf = clock->bpf;
 	bool known = is_on_xen() && btf__find_by_name_kind(btf, "xen_runstate", BTF_KIND_VAR) >= 0;
 	bool honest = time == CL_CLOCK_TIME_HONEST || (time == CL_CLOCK_TIME_AUTO && known);
@@ -54,15 +98,16 @@ int cl_honest_prepare(struct cl_clock *clock, enum cl_clock_time time, const str
 			       "this kernel runs on Xen and does not say where its runstate is "
 			       "(no xen_runstate in /sys/kernel/btf/vmlinux): a clock that leaves "
 			       "out what Xen gave to others cannot be had");
-	programs_of(clock, programs);
-	for (uint32_t i = 0; i < PROGRAMS; i++)
-		bpf_program__set_autoload(programs[i], honest);
-	bpf_program__set_autoload(bpf->progs.honest_flush, honest);
-	bpf_program__set_autoload(bpf->progs.on_switch, !honest);
+	choose_programs(clock, btf, honest);
 	bpf->rodata->runstate_known = known;
 	r |= bpf_map__set_max_entries(bpf->maps.parts, n);
 	r |= bpf_map__set_max_entries(bpf->maps.irqs, honest ? CL_CLOCK_IRQS_MAX : 1);
 	r |= bpf_map__set_max_entries(bpf->maps.vifs, honest ? CL_CLOCK_VIFS_MAX : 1);
+	r |= bpf_map__set_max_entries(bpf->maps.interfaces, honest ? CL_CLOCK_VIFS_MAX : 1);
+	r |= bpf_map__set_max_entries(bpf->maps.guests, honest ? CL_CLOCK_GUESTS_MAX : 1);
+	r |= bpf_map__set_max_entries(bpf->maps.workers, honest ? CL_CLOCK_WORKERS_MAX : 1);
+	r |= bpf_map__set_max_entries(bpf->maps.works, honest ? CL_CLOCK_REQUESTS_MAX : 1);
+	r |= bpf_map__set_max_entries(bpf->maps.requests, honest ? CL_CLOCK_REQUESTS_MAX : 1);
 	if (r)
 		return cl_fail(reterr, EINVAL, "BPF clock: %u CPUs do not fit a BPF map", n);
 	if (!honest)
@@ -74,19 +119,23 @@ int cl_honest_prepare(struct cl_clock *clock, enum cl_clock_time time, const str
 int cl_honest_attach(struct cl_clock *clock, struct cl_error *reterr)
 {
 	struct cl_honest *honest = clock->honest;
-	struct bpf_program *programs[PROGRAMS];
+	struct bpf_program *programs[PROGRAM_COUNT];
 	struct cl_clock_bpf *bpf = clock->bpf;
 
 	programs_of(clock, programs);
 	honest->parts = cl_clock_map(bpf->maps.parts, sizeof(*honest->parts), clock->cpu_count,
 				     PROT_READ, &honest->parts_bytes);
 	honest->irqs = cl_clock_map(bpf->maps.irqs, sizeof(*honest->irqs), CL_CLOCK_IRQS_MAX,
-				    PROT_READ, &honest->irqs_bytes);
+				    PROT_READ | PROT_WRITE, &honest->irqs_bytes);
 	if (!honest->parts || !honest->irqs)
 		return cl_fail(reterr, errno, "mapping the BPF arrays: %s", strerror(errno));
 	honest->vifs_fd = bpf_map__fd(bpf->maps.vifs);
+	honest->guests_fd = bpf_map__fd(bpf->maps.guests);
+	honest->interfaces_fd = bpf_map__fd(bpf->maps.interfaces);
 	honest->flush_fd = bpf_program__fd(bpf->progs.honest_flush);
-	for (uint32_t i = 0; i < PROGRAMS; i++) {
+	for (uint32_t i = 0; i < PROGRAM_COUNT; i++) {
+		if (!bpf_program__autoload(programs[i]))
+			continue;
 		honest->links[i] = bpf_program__attach(programs[i]);
 		if (!honest->links[i])
 			return cl_clock_refused(errno, "attaching the honest BPF clock", reterr);
@@ -99,7 +148,7 @@ void cl_honest_close(struct cl_honest *honest)
 {
 	if (!honest)
 		return;
-	for (uint32_t i = 0; i < PROGRAMS; i++)
+	for (uint32_t i = 0; i < PROGRAM_COUNT; i++)
 		bpf_link__destroy(honest->links[i]);
 	if (honest->parts)
 		munmap(honest->parts, honest->parts_bytes);
@@ -168,6 +217,9 @@ bool cl_clock_irq(const struct cl_clock *clock, uint32_t number, uint64_t *ret_n
 	if (!irq->seen)
 		return false;
 	*ret_ns = irq->handler_ns + irq->napi_ns;
+	/* Booked as nobody's: not the owner's that is known since. */
+	if (owner)
+		*ret_ns -= irq->unowned_ns;
 	*ret_cpu = irq->cpu;
 	*ret_domid = owner ? owner - 1 : CL_NONE;
 	return true;
@@ -187,6 +239,59 @@ bool cl_clock_vif(const struct cl_clock *clock, const char *name, uint64_t *ret_
 		return false;
 	*ret_ns = vif.napi_ns;
 	*ret_tied_ns = vif.tied_ns;
+	return true;
+}
+
+void cl_clock_own_irq(struct cl_clock *clock, uint32_t number, uint32_t domid)
+{
+	if (clock->honest && number < CL_CLOCK_IRQS_MAX)
+		clock->honest->irqs[number].owner = domid + 1;
+}
+
+void cl_clock_own_interface(struct cl_clock *clock, uint32_t ifindex, uint32_t domid)
+{
+	uint32_t owner = domid + 1;
+
+	if (!clock->honest || !ifindex)
+		return;
+	if (domid == CL_NONE)
+		bpf_map_delete_elem(clock->honest->interfaces_fd, &ifindex);
+	else
+		bpf_map_update_elem(clock->honest->interfaces_fd, &ifindex, &owner, BPF_ANY);
+}
+
+bool cl_clock_guest(struct cl_clock *clock, uint32_t domid, uint64_t *ret_shared_ns,
+		    uint64_t *ret_wakeup_ns)
+{
+	struct cl_clock_guest guest = { 0 };
+
+	if (!clock->honest)
+		return false;
+	if (bpf_map_lookup_elem(clock->honest->guests_fd, &domid, &guest) < 0 &&
+	    bpf_map_update_elem(clock->honest->guests_fd, &domid, &guest, BPF_NOEXIST) < 0)
+		return false;
+	*ret_shared_ns = guest.shared_ns;
+	*ret_wakeup_ns = guest.wakeup_ns;
+	return true;
+}
+
+void cl_clock_guest_gone(struct cl_clock *clock, uint32_t domid)
+{
+	if (clock->honest)
+		bpf_map_delete_elem(clock->honest->guests_fd, &domid);
+}
+
+bool cl_clock_rests(const struct cl_clock *clock, uint32_t cpu, uint64_t *ret_nobody_ns,
+		    uint64_t *ret_overhead_ns)
+{
+	if (!clock->honest || cpu >= clock->cpu_count)
+		return false;
+	const volatile struct cl_clock_parts *parts = &clock->honest->parts[cpu];
+	/* First what was given: it is part of what is read then. */
+	uint64_t given_ns = parts->given_ns;
+
+	*ret_nobody_ns = parts->nobody_ns;
+	*ret_overhead_ns = parts->tick_ns + parts->idle_ns - given_ns;
 	return true;
 }
 

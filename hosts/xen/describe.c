@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -147,6 +148,9 @@ static void open_counters(struct reading *reading, struct cl_xen_device *device)
 		return;
 	snprintf(path, sizeof(path), "/sys/class/net/%s/threaded", device->name);
 	device->threaded = open(path, O_RDONLY | O_CLOEXEC);
+	device->ifindex = if_nametoindex(device->name);
+	cl_threads_own_interface(reading->xen->threads, device->ifindex,
+				 reading->guest->domain.domid);
 }
 
 /* A name that becomes part of a path of sysfs: dom0 wrote it, from the guest's configuration. */

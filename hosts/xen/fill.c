@@ -56,8 +56,6 @@ static void fill_dom0_cpu(struct cl_xen *xen, uint32_t v, struct cl_snapshot *sn
 	cpu->pcpu = pcpu;
 	if (!cl_cpuset_empty(&xen->dom0_pins[v])) /* else they could not be read */
 		cpu->pins = cl_snapshot_mask(snap, &xen->dom0_pins[v]);
-	if (!cl_threads_overhead(xen->threads, v, &cpu->overhead_ns))
-		cpu->overhead_ns = CL_UNKNOWN;
 	if (v < xen->dom0_vcpus && cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0)
 		cpu->busy_ns = vcpu.cpu_ns;
 	cl_scale_cpu(&xen->scale, v, booked_ns, cpu->busy_ns);
@@ -239,6 +237,8 @@ static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_
 	out->target_bytes = guest->target_bytes;
 	out->used_bytes = guest->used_bytes;
 	out->described = guest->described;
+	if (!cl_threads_guest(xen->threads, guest->domain.domid, &out->shared_ns, &out->wakeup_ns))
+		out->shared_ns = out->wakeup_ns = CL_UNKNOWN;
 	/* A watch says when what was read is old; without xenstore nothing says it. */
 	out->read_ns = guest->dirty || xen->store_problem[0] ? guest->described_ns : snap->taken_ns;
 	add_vcpus(xen, guest, snap);
@@ -270,6 +270,9 @@ static void settle_irqs(struct cl_xen *xen, struct cl_snapshot *snap, uint32_t f
 
 			irq.guest.v = guest ? guest->ix.v : CL_NONE;
 		} else {
+			if (domid == CL_NONE && irq.guest.v != CL_NONE)
+				cl_threads_own_irq(xen->threads, irq.number,
+						   snap->guests[irq.guest.v].domid);
 			irq.queue_vcpu = cl_xen_irq_vcpu(xen, cl_snapshot_str(snap, irq.name));
 		}
 		if (irq.guest.v != CL_NONE)

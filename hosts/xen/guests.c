@@ -43,6 +43,9 @@ static void settle_ids(struct cl_xen *xen)
 
 static void drop(struct cl_xen *xen, struct cl_xen_guest *guest)
 {
+	for (uint32_t i = 0; i < guest->device_count; i++)
+		cl_threads_own_interface(xen->threads, guest->devices[i].ifindex, CL_NONE);
+	cl_threads_guest_gone(xen->threads, guest->domain.domid);
 	cl_xen_forget_devices(guest);
 	xen->rescan = true;
 }

@@ -40,6 +40,7 @@ struct cl_xen_device {
 	uint64_t device;        /* behind a disk: major << 32 | minor, or CL_UNKNOWN */
 	int counters[4];        /* descriptors; nic: rx packets, bytes, tx; disk: rd, wr, sectors */
 	int threaded;           /* descriptor; -1 if it is no nic's */
+	uint32_t ifindex;       /* of a nic; 0: not known */
 	uint32_t port_count;
 	struct cl_xen_port ports[CL_XEN_QUEUES_MAX];
 };

@@ -116,6 +116,7 @@ void cl_xen_keep(struct cl_xen *xen, const struct cl_xen_work *seen)
 	if (is_new &&
 	    cl_threads_follow(xen->threads, work->pid, (uint32_t)(work - xen->works), NULL) < 0)
 		work->pid = 0; /* gone again, or too many: the latter counts as dropped there */
+	cl_threads_own(xen->threads, seen->pid, seen->domid);
 }
 
 /* ---- the walk ---- */

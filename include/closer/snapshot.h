@@ -42,7 +42,9 @@ enum cl_origin {
 	X(HELPER, "helper", CL_ORIGIN_GUEST, "any other thread of the guest's process") \
 	X(THREAD, "thread", CL_ORIGIN_GUEST, "a thread of a process that the template host was told of") \
 	X(TOOLSTACK, "toolstack", CL_ORIGIN_MANAGEMENT, "a command of Xen's toolstack for the guest, and what it started") \
-	X(WAITER, "waiter", CL_ORIGIN_MANAGEMENT, "a process that waits for the guest's end: no work, given back")
+	X(WAITER, "waiter", CL_ORIGIN_MANAGEMENT, "a process that waits for the guest's end: no work, given back") \
+	X(SHARED, "shared", CL_ORIGIN_GUEST, "its part of what serves several: kernel workers, physical devices' interrupts and softirqs; no thread") \
+	X(WAKEUP, "wakeup", CL_ORIGIN_GUEST, "idle entry and exit, IPIs and ticks that its work caused; no thread")
 /* clang-format on */
 
 enum cl_work_kind {
@@ -134,12 +136,14 @@ struct cl_cpu { /* index = CPU number as the kernel has it; holes are offline */
 	 * step with the ticks, off by up to a half.
 	 */
 	uint64_t busy_ns;
-	uint64_t irq_ns;    /* irq + softirq, by ticks */
-	uint64_t idle_ns;   /* idle + iowait */
-	uint64_t steal_ns;  /* taken by a hypervisor below us: in neither of the above */
-	uint64_t main_ns;   /* tasks of the main container (CL_CAN_CLASSES), else CL_UNKNOWN */
-	uint64_t kernel_ns; /* kernel threads that are nobody's, likewise */
-	/* Nobody's: ticks, IPIs, idle entry and exit; CL_UNKNOWN where it is not told apart. */
+	uint64_t irq_ns;   /* irq + softirq, by ticks */
+	uint64_t idle_ns;  /* idle + iowait */
+	uint64_t steal_ns; /* taken by a hypervisor below us: in neither of the above */
+	uint64_t main_ns;  /* tasks of the main container (CL_CAN_CLASSES), else CL_UNKNOWN */
+	/* Kernel threads that are nobody's, interrupts and softirqs that are, likewise. */
+	uint64_t kernel_ns;
+	/* Ticks, IPIs, idle entry and exit that no guest caused; CL_UNKNOWN where it is not told
+	 * apart. */
 	uint64_t overhead_ns;
 	/*
 	 * Where the privileged side is a domain itself, so that this is a virtual CPU of it: the
@@ -181,6 +185,11 @@ struct cl_guest {
 	 * or all of it if they came and went in between. Cumulative; 0 where it is not measured.
 	 */
 	uint64_t reaped_ns;
+	/*
+	 * Run for it by what serves several, and what its work caused (CL_WORK_SHARED, _WAKEUP).
+	 * Cumulative; CL_UNKNOWN where it is not measured.
+	 */
+	uint64_t shared_ns, wakeup_ns;
 	uint64_t mem_bytes;     /* resident */
 	uint64_t mem_max_bytes; /* what it was given at most */
 	uint64_t balloon_bytes; /* what its balloon leaves it now, or CL_UNKNOWN */

@@ -5,6 +5,7 @@
 #
 #   start_guest N [KEY=VALUE..]   creates guest gN (1 to 32); the keys, and from where their defaults come:
 #       vcpus=$LAB_VCPUS queues=$LAB_QUEUES (per vif and per disk) mem=$LAB_MEM maxmem= (MiB) disks=$LAB_DISKS (xvda..)
+#       disk=DEVICE: what is behind xvda, instead of dom0's memory
 #       type=$LAB_TYPE (pv, pvh) weight= cap= pool=
 #       node=0, 1, ..: its CPUs and memory there; span: vCPUs by turns on each node, memory on all; any: as Xen chooses. Default: its place
 #       in the list $LAB_PLACES, which is gone through by turns; where that is empty, node (N - 1) modulo the nodes
@@ -119,10 +120,12 @@ lab_cpus() { # PLACE|cpus:LIST VCPUS
 	echo "cpus=[$lab_list]"
 }
 
-lab_disks() { # N DISKS
+lab_disks() { # N DISKS [FIRST]
 	lab_i=0
+	lab_first=${3:-}
 	while [ "$lab_i" -lt "$2" ]; do
-		printf '"phy:/dev/ram%d,xvd%s,w",' $((($1 - 1) * LAB_DISKS_MAX + lab_i)) "$(printf 'abcd' | cut -c $((lab_i + 1)))"
+		printf '"phy:%s,xvd%s,w",' "${lab_first:-/dev/ram$((($1 - 1) * LAB_DISKS_MAX + lab_i))}" "$(printf 'abcd' | cut -c $((lab_i + 1)))"
+		lab_first=
 		lab_i=$((lab_i + 1))
 	done
 }
@@ -130,10 +133,10 @@ lab_disks() { # N DISKS
 start_guest() (
 	lab_n=$1
 	shift
-	vcpus=$LAB_VCPUS queues=$LAB_QUEUES mem=$LAB_MEM maxmem='' disks=$LAB_DISKS type=$LAB_TYPE node='' cpus='' weight='' cap='' pool=''
+	vcpus=$LAB_VCPUS queues=$LAB_QUEUES mem=$LAB_MEM maxmem='' disks=$LAB_DISKS type=$LAB_TYPE node='' cpus='' weight='' cap='' pool='' disk=''
 	for lab_word in "$@"; do
 		case $lab_word in
-		vcpus=* | queues=* | mem=* | maxmem=* | disks=* | type=* | node=* | cpus=* | weight=* | cap=* | pool=*) eval "${lab_word%%=*}=\${lab_word#*=}" ;;
+		vcpus=* | queues=* | mem=* | maxmem=* | disks=* | type=* | node=* | cpus=* | weight=* | cap=* | pool=* | disk=*) eval "${lab_word%%=*}=\${lab_word#*=}" ;;
 		*) fail "start_guest $lab_n: there is no option '$lab_word'" ;;
 		esac
 	done
@@ -159,7 +162,7 @@ $([ -z "$pool" ] || echo "pool=\"$pool\"")
 $([ "$type" != pvh ] || echo 'tsc_mode="native"')
 extra="console=hvc0 quiet cryptomgr.notests lsm= audit=0 mitigations=off nokaslr panic=-1 closer.lab=1 closer.ip=$(guest_ip "$lab_n") closer.queues=$queues"
 vif=["bridge=xenbr0,mac=00:16:3e:99:77:$(printf %02x "$lab_n")"]
-disk=[$(lab_disks "$lab_n" "$disks")]
+disk=[$(lab_disks "$lab_n" "$disks" "$disk")]
 on_crash="preserve"
 CFG
 	xl create -q "/etc/xen/guests/g$lab_n.cfg" || fail "xl create of g$lab_n failed"

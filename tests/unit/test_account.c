@@ -216,13 +216,44 @@ static void interrupts_and_outside_guests(void **state)
 	assert_int_equal(b->gap_ns, S / 8 + S / 16 - S / 4);
 }
 
+/* What serves several is its guests' by the host's division; of another domain's counters nothing
+ * is taken for growth. */
+static void shared_and_wakeups(void **state)
+{
+	world_init(&w, 4, 1);
+	world_guest(&w, 1);
+	world_guest(&w, 1);
+	world_tick(&w, 0);
+	world_tick(&w, 0);
+	for (int side = 0; side < 2; side++) {
+		struct cl_snapshot *snap = side ? w.now : w.prev;
+
+		for (int g = 0; g < 2; g++) {
+			snap->guests[g].shared_ns = side ? S / 4 : S / 8;
+			snap->guests[g].wakeup_ns = side ? S / 16 : 0;
+			snap->guests[g].domid = g ? 5 : 1 + (uint32_t)side;
+		}
+	}
+	assert_int_equal(cl_snapshot_check(w.prev, w.now), CL_SNAPSHOT_NONE);
+	cl_decide(w.prev, w.now, &w.params, w.state, w.plan);
+	const struct cl_guest_books *reborn = &w.plan->guest_books[0];
+	const struct cl_guest_books *guest = &w.plan->guest_books[1];
+
+	assert_int_equal(reborn->host_ns, 0);
+	assert_int_equal(guest->kind_ns[CL_WORK_SHARED], S / 8);
+	assert_int_equal(guest->kind_ns[CL_WORK_WAKEUP], S / 16);
+	assert_int_equal(guest->host_ns, S / 8 + S / 16);
+	assert_int_equal(w.plan->books.host_ns, S / 8 + S / 16);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_teardown(name, teardown)
-		T(parts_and_gap),   T(without_classes), T(main_share_by_mask),
-		T(far_share),       T(odd_counters),    T(runs_say_where),
-		T(guest_that_came), T(reaped_threads),  T(interrupts_and_outside_guests),
+		T(parts_and_gap),      T(without_classes), T(main_share_by_mask),
+		T(far_share),          T(odd_counters),    T(runs_say_where),
+		T(guest_that_came),    T(reaped_threads),  T(interrupts_and_outside_guests),
+		T(shared_and_wakeups),
 	};
 
 	return cmocka_run_group_tests_name("account", tests, NULL, NULL);

@@ -81,8 +81,8 @@ static void stamp_elements(struct cl_snapshot *snap, uint64_t seed)
 		p->ours = p->fenced = i & 1;
 		STAMP(g->id), STAMP(g->name), STAMP(g->process.tid), STAMP(g->process.start),
 			STAMP(g->home);
-		STAMP(g->home_most), STAMP(g->reaped_ns), STAMP(g->mem_bytes),
-			STAMP(g->mem_max_bytes);
+		STAMP(g->home_most), STAMP(g->reaped_ns), STAMP(g->shared_ns), STAMP(g->wakeup_ns),
+			STAMP(g->mem_bytes), STAMP(g->mem_max_bytes);
 		STAMP(g->balloon_bytes), STAMP(g->target_bytes), STAMP(g->used_bytes),
 			STAMP(g->read_ns), STAMP(g->vcpu_first), STAMP(g->vcpu_count);
 		STAMP(g->work_first), STAMP(g->work_count), STAMP(g->domid), STAMP(g->pool);
