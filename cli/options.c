@@ -14,7 +14,8 @@ static const struct cli_option common[] = {
 	{ "interval", 'i', CLI_PARAM, "TIME", 0, CLI_GROUP_HOST,
 	  "time between two observations; default 1s" },
 	{ "limit", 'L', CLI_PARAM, "GUEST=SHARE", 0, CLI_GROUP_HOST,
-	  "hold a guest to a share of host CPU, such as web=5% or *=30%/cpu; as often as needed" },
+	  "hold a guest to a share of dom0's or the host's CPUs, such as web=5%, or of one CPU, such "
+	  "as *=30%/cpu; as often as needed" },
 	{ "set", 's', CLI_SET, "NAME=VALUE", 0, CLI_GROUP_HOST,
 	  "set a parameter, as often as needed (see closer-params(5))" },
 	{ "state-dir", 'd', CLI_STRING, "DIR", CLI_AT(state_dir), CLI_GROUP_DIR,

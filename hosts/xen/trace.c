@@ -14,6 +14,7 @@
 #define CLASS_BITS     0x0ffff000u
 #define CPU_CHANGE     (CL_TRACE_CPU_CHANGE | 2u << 28)
 #define CPU_CHANGE_LEN 12u
+#define CHUNK_GRAIN    32768u /* bytes */
 #define JUMP_CYCLES                                                                                \
 	(UINT64_C(1) << 38) /* a minute and more on any CPU: no pause between records              \
 			     */
@@ -22,7 +23,8 @@ struct chunk {
 	struct chunk *next;
 	const uint8_t *bytes;
 	size_t len, at;
-	bool owned;
+	uint8_t *own; /* NULL: the caller's bytes */
+	size_t own_len;
 };
 
 struct stream { /* of a pCPU */
@@ -48,6 +50,7 @@ struct cl_trace {
 	uint64_t horizon, newest, newest_before; /* tsc; before: the last pass */
 	uint64_t jumps;
 	struct cl_trace_rate rate; /* of a file */
+	struct chunk *spare;       /* that were read: memory that is touched costs, at first */
 };
 
 struct cl_trace *cl_trace_new(void)
@@ -55,25 +58,24 @@ struct cl_trace *cl_trace_new(void)
 	return calloc(1, sizeof(struct cl_trace));
 }
 
-static void drop_chunk(struct chunk *chunk)
+static void free_chunks(struct chunk *chunk)
 {
-	if (chunk->owned)
-		free((void *)(uintptr_t)chunk->bytes);
-	free(chunk);
+	while (chunk) {
+		struct chunk *next = chunk->next;
+
+		free(chunk->own);
+		free(chunk);
+		chunk = next;
+	}
 }
 
 void cl_trace_free(struct cl_trace *trace)
 {
 	if (!trace)
 		return;
-	for (uint32_t i = 0; i < trace->stream_count; i++) {
-		while (trace->streams[i].first) {
-			struct chunk *chunk = trace->streams[i].first;
-
-			trace->streams[i].first = chunk->next;
-			drop_chunk(chunk);
-		}
-	}
+	for (uint32_t i = 0; i < trace->stream_count; i++)
+		free_chunks(trace->streams[i].first);
+	free_chunks(trace->spare);
 	free(trace->streams);
 	free(trace->heap);
 	free(trace);
@@ -112,6 +114,30 @@ static uint32_t event_of(uint32_t header)
 	uint32_t event = header & EVENT_BITS;
 
 	return (event & ~STATE_BITS) == CL_TRACE_RUNSTATE ? CL_TRACE_RUNSTATE : event;
+}
+
+/* Half of all records say what others say, too: they are passed over before anything is made of
+ * them. */
+static bool is_used(uint32_t event)
+{
+	switch ((enum cl_trace_event)event) {
+	case CL_TRACE_LOST:
+	case CL_TRACE_RUNSTATE:
+	case CL_TRACE_CONTINUE:
+	case CL_TRACE_DOM_REM:
+	case CL_TRACE_INFNEXT:
+	case CL_TRACE_INFCONT:
+	case CL_TRACE_HVM_VMMCALL:
+	case CL_TRACE_GRANT_MAP:
+	case CL_TRACE_GRANT_TRANSFER:
+	case CL_TRACE_PV_HYPERCALL:
+		return true;
+	case CL_TRACE_WRAP:
+	case CL_TRACE_CPU_CHANGE:
+	case CL_TRACE_INFPREV:
+	default:
+		return false;
+	}
 }
 
 /* ---- adding: every record is looked at once, so that reading cannot fail ---- */
@@ -183,18 +209,39 @@ static struct stream *stream_of(struct cl_trace *trace, uint32_t pcpu)
 	return &trace->streams[pcpu];
 }
 
-static int append(struct stream *s, const uint8_t *bytes, size_t len, bool copy)
+/* One with room for so many bytes of its own; NULL: no memory. */
+static struct chunk *take_chunk(struct cl_trace *trace, size_t room)
 {
-	struct chunk *chunk = calloc(1, sizeof(*chunk));
-	uint8_t *own = copy && chunk ? malloc(len) : NULL;
+	struct chunk *chunk = trace->spare ? trace->spare : calloc(1, sizeof(*chunk));
 
-	if (!chunk || (copy && !own)) {
-		free(chunk);
-		return -ENOMEM;
+	if (!chunk)
+		return NULL;
+	if (trace->spare)
+		trace->spare = chunk->next;
+	chunk->next = NULL;
+	if (chunk->own_len < room) {
+		free(chunk->own);
+		chunk->own_len = (room + CHUNK_GRAIN - 1) / CHUNK_GRAIN * CHUNK_GRAIN;
+		chunk->own = malloc(chunk->own_len);
 	}
-	if (copy)
-		memcpy(own, bytes, len);
-	*chunk = (struct chunk){ .bytes = copy ? own : bytes, .len = len, .owned = copy };
+	if (room > 0 && !chunk->own) {
+		free(chunk);
+		return NULL;
+	}
+	return chunk;
+}
+
+static void spare_chunk(struct cl_trace *trace, struct chunk *chunk)
+{
+	chunk->next = trace->spare;
+	trace->spare = chunk;
+}
+
+static void append(struct stream *s, struct chunk *chunk, const uint8_t *bytes, size_t len)
+{
+	chunk->bytes = bytes;
+	chunk->len = len;
+	chunk->at = 0;
 	if (s->last)
 		s->last->next = chunk;
 	else
@@ -202,14 +249,14 @@ static int append(struct stream *s, const uint8_t *bytes, size_t len, bool copy)
 	s->last = chunk;
 	if (!s->now)
 		s->now = chunk;
-	return 0;
 }
 
-/* The whole records at the start of a piece: *ret_len bytes. base: where in the file it lies. */
+/* The whole records at the start of a piece: *ret_len bytes of them. base: where in the file it
+ * lies. copy: NULL, or where those that are used go; then *ret_len is what these are. */
 static int look_through(struct cl_trace *trace, struct stream *s, const uint8_t *bytes, size_t len,
-			size_t base, size_t *ret_len, struct cl_error *reterr)
+			size_t base, uint8_t *copy, size_t *ret_len, struct cl_error *reterr)
 {
-	size_t at = 0;
+	size_t at = 0, copied = 0;
 	int r = 0;
 
 	while (at < len) {
@@ -233,9 +280,13 @@ static int look_through(struct cl_trace *trace, struct stream *s, const uint8_t 
 			trace->newest = long_at(bytes + at + 4);
 		if (trace->file)
 			calibrate(trace, s, header, bytes + at);
+		if (copy && is_used(event)) {
+			memcpy(copy + copied, bytes + at, record_len(header));
+			copied += record_len(header);
+		}
 		at += record_len(header);
 	}
-	*ret_len = at;
+	*ret_len = copy ? copied : at;
 	return r;
 }
 
@@ -243,13 +294,19 @@ static int add(struct cl_trace *trace, uint32_t pcpu, const uint8_t *bytes, size
 	       bool copy, struct cl_error *reterr)
 {
 	struct stream *s = stream_of(trace, pcpu);
+	struct chunk *chunk = s ? take_chunk(trace, copy ? len : 0) : NULL;
 	size_t whole = 0;
-	trace->heaped = false;
-	int r = s ? look_through(trace, s, bytes, len, base, &whole, reterr) : -ENOMEM;
+	int r;
 
-	if (whole > 0 && (r == 0 || r == -EBADMSG) && append(s, bytes, whole, copy) < 0)
-		r = -ENOMEM;
-	return r == -ENOMEM ? cl_fail(reterr, ENOMEM, "no memory for the records of the trace") : r;
+	trace->heaped = false;
+	if (!chunk)
+		return cl_fail(reterr, ENOMEM, "no memory for the records of the trace");
+	r = look_through(trace, s, bytes, len, base, copy ? chunk->own : NULL, &whole, reterr);
+	if (whole > 0)
+		append(s, chunk, copy ? chunk->own : bytes, whole);
+	else
+		spare_chunk(trace, chunk);
+	return r;
 }
 
 int cl_trace_add(struct cl_trace *trace, uint32_t pcpu, const uint8_t *bytes, size_t len,
@@ -389,13 +446,11 @@ static void decode(struct cl_trace *trace, struct stream *s, struct cl_trace_rec
 	const uint8_t *record = s->now->bytes + s->now->at;
 	uint32_t header = word_at(record);
 
-	*ret = (struct cl_trace_record){
-		.pcpu = (uint32_t)(s - trace->streams),
-		.event = event_of(header),
-		.from = header >> 8 & 3,
-		.to = header >> 4 & 3,
-		.word_count = (uint8_t)record_words(header),
-	};
+	ret->pcpu = (uint32_t)(s - trace->streams);
+	ret->event = event_of(header);
+	ret->from = header >> 8 & 3;
+	ret->to = header >> 4 & 3;
+	ret->word_count = (uint8_t)record_words(header);
 	record += is_timed(header) ? 12 : 4;
 	for (uint32_t i = 0; i < ret->word_count; i++)
 		ret->words[i] = word_at(record + (size_t)4 * i);
@@ -403,7 +458,7 @@ static void decode(struct cl_trace *trace, struct stream *s, struct cl_trace_rec
 	s->now->at += record_len(header);
 }
 
-static void next_chunk(const struct cl_trace *trace, struct stream *s)
+static void next_chunk(struct cl_trace *trace, struct stream *s)
 {
 	struct chunk *done = s->now;
 
@@ -413,31 +468,7 @@ static void next_chunk(const struct cl_trace *trace, struct stream *s)
 	s->first = s->now; /* all before it are gone */
 	if (!s->first)
 		s->last = NULL;
-	drop_chunk(done);
-}
-
-/* Half of all records say what others say, too: they are passed over before anything is made of
- * them. */
-static bool is_used(uint32_t header)
-{
-	switch ((enum cl_trace_event)event_of(header)) {
-	case CL_TRACE_LOST:
-	case CL_TRACE_RUNSTATE:
-	case CL_TRACE_CONTINUE:
-	case CL_TRACE_DOM_REM:
-	case CL_TRACE_INFNEXT:
-	case CL_TRACE_INFCONT:
-	case CL_TRACE_HVM_VMMCALL:
-	case CL_TRACE_GRANT_MAP:
-	case CL_TRACE_GRANT_TRANSFER:
-	case CL_TRACE_PV_HYPERCALL:
-		return true;
-	case CL_TRACE_WRAP:
-	case CL_TRACE_CPU_CHANGE:
-	case CL_TRACE_INFPREV:
-	default:
-		return false;
-	}
+	spare_chunk(trace, done);
 }
 
 static bool fill_head(struct cl_trace *trace, struct stream *s)
@@ -449,7 +480,7 @@ static bool fill_head(struct cl_trace *trace, struct stream *s)
 		}
 		uint32_t header = word_at(s->now->bytes + s->now->at);
 
-		if (!is_used(header)) {
+		if (!is_used(event_of(header))) {
 			s->now->at += record_len(header);
 			continue;
 		}

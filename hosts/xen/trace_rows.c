@@ -56,8 +56,10 @@ static void insert_ordered(struct cl_trace_sum *sum, uint32_t index)
 
 struct cl_trace_vcpu *cl_trace_entry(struct cl_trace_sum *sum, uint32_t key)
 {
-	if (*slot_of(sum, key) != 0)
-		return &sum->vcpus[*slot_of(sum, key) - 1];
+	uint32_t known = *slot_of(sum, key);
+
+	if (known != 0)
+		return &sum->vcpus[known - 1];
 	if (sum->vcpu_count == CL_TRACE_VCPUS_MAX ||
 	    (sum->vcpu_count == sum->vcpu_cap && !cl_trace_grow(sum))) {
 		sum->left_out++;
