@@ -98,6 +98,46 @@ static void test_passes(void **state)
 	traced_done(&t);
 }
 
+/* Looks of all sizes, with records between that nobody uses: each that is used is given once, in
+ * order and whole, and what the buffers are used for again says nothing. */
+static void test_many_passes(void **state)
+{
+	static const uint32_t wake[2] = { 1, 0 };
+	struct traced t = one(CL_NS_PER_S);
+	struct cl_trace *trace = cl_trace_new();
+	struct cl_trace_record record;
+	uint64_t added = 0, given = 0;
+
+	for (uint32_t look = 0; look < 200; look++) {
+		uint32_t pcpu = look % 3;
+
+		t.pcpus[pcpu].len = 0;
+		for (uint32_t i = 0; i < look * 37 % 5000; i++) {
+			if (i % 3 == 0) {
+				traced_change(&t, pcpu, 10 * added, (uint32_t)added,
+					      CL_TRACE_RUNNING, CL_TRACE_BLOCKED);
+				added++;
+			}
+			traced_record(&t, pcpu, 10 * added, 0x28004, 2, wake);
+		}
+		assert_int_equal(
+			cl_trace_add(trace, pcpu, t.pcpus[pcpu].bytes, t.pcpus[pcpu].len, NULL), 0);
+		if (look == 199)
+			cl_trace_flush(trace);
+		else
+			cl_trace_pass(trace);
+		for (; cl_trace_next(trace, &record); given++) {
+			assert_int_equal(record.event, CL_TRACE_RUNSTATE);
+			assert_int_equal(record.words[0], given);
+			assert_int_equal(record.tsc, TRACED_BASE + 10 * given);
+		}
+		assert_true(given <= added);
+	}
+	assert_int_equal(given, added);
+	cl_trace_free(trace);
+	traced_done(&t);
+}
+
 static void refused(const void *bytes, size_t len, int code, const char *why)
 {
 	struct cl_trace *trace = cl_trace_new();
@@ -308,10 +348,11 @@ static void test_ring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),   cmocka_unit_test(test_passes),
-		cmocka_unit_test(test_foreign), cmocka_unit_test(test_torn),
-		cmocka_unit_test(test_glitch),  cmocka_unit_test(test_set_back),
-		cmocka_unit_test(test_rate),    cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_order),       cmocka_unit_test(test_passes),
+		cmocka_unit_test(test_many_passes), cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_torn),        cmocka_unit_test(test_glitch),
+		cmocka_unit_test(test_set_back),    cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_ring),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
