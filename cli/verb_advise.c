@@ -70,23 +70,6 @@ static uint64_t ppm(uint64_t part, uint64_t whole)
 	return whole ? (uint64_t)((unsigned __int128)part * CL_PPM / whole) : 0;
 }
 
-/* In use on the privileged side: of a KVM host, what guests' processes hold is theirs. */
-static uint64_t used(const struct cl_snapshot *snap)
-{
-	const struct cl_memory *m = &snap->memory;
-	uint64_t guests = 0;
-
-	if (m->total_bytes == CL_UNKNOWN || m->available_bytes == CL_UNKNOWN)
-		return CL_UNKNOWN;
-	for (uint32_t i = 0; i < snap->n.guests && !snap->guests_outside; i++)
-		if (snap->guests[i].mem_bytes != CL_UNKNOWN)
-			guests += snap->guests[i].mem_bytes;
-	uint64_t bytes =
-		m->total_bytes > m->available_bytes ? m->total_bytes - m->available_bytes : 0;
-
-	return bytes > guests ? bytes - guests : 0;
-}
-
 static uint64_t stalled(uint64_t before, uint64_t after, uint64_t span_ns)
 {
 	if (before == CL_UNKNOWN || after == CL_UNKNOWN || after < before)
@@ -101,7 +84,7 @@ static int look(struct watch *w, const struct cl_engine *engine, struct cl_error
 	/* Where its tasks are not told apart: all that was not shown to be somebody's. */
 	uint64_t main_ns = b->main_measured ? b->main_ns : b->unattributed_ns;
 	uint64_t span = snap->taken_ns - w->prev_ns;
-	int r = add(&w->series[USED], used(snap), reterr);
+	int r = add(&w->series[USED], cl_memory_used(snap), reterr);
 
 	if (r == 0 && b->span_ns > 0)
 		r = add(&w->series[MAIN_CPU], ppm(main_ns, b->span_ns), reterr);

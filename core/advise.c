@@ -121,3 +121,19 @@ uint64_t cl_contribute_most(const struct cl_snapshot *snap, const struct cl_para
 	}
 	return bytes;
 }
+
+uint64_t cl_memory_used(const struct cl_snapshot *snap)
+{
+	const struct cl_memory *m = &snap->memory;
+	bool domain = snap->guests_outside && m->bytes != CL_UNKNOWN;
+	uint64_t total = domain ? m->bytes : m->total_bytes, guests = 0;
+
+	if (total == CL_UNKNOWN || m->available_bytes == CL_UNKNOWN)
+		return CL_UNKNOWN;
+	for (uint32_t i = 0; i < snap->n.guests && !snap->guests_outside; i++)
+		if (snap->guests[i].mem_bytes != CL_UNKNOWN)
+			guests += snap->guests[i].mem_bytes;
+	uint64_t bytes = total > m->available_bytes ? total - m->available_bytes : 0;
+
+	return bytes > guests ? bytes - guests : 0;
+}

@@ -4,10 +4,10 @@
  *
  *   asked   n * eps + level * increment, n the nodes that the guest runs on: eps from the start,
  *           and when its I/O passes level k (k * size_level bytes a second) the increment that
- *           level k + 1 will need, so that it is there before that is reached. One increment an
- *           interval. Given back when I/O has been below level k by size_hysteresis of a level for
- *           size_hold. Never more than leaves the guest size_floor of its memory, nor than the
- *           privileged side has room for: eps above M asks for nothing
+ *           level k + 1 will need, so that it is there before that is reached; of several levels
+ *           at once all of theirs. Given back when I/O has been below level k by size_hysteresis of
+ *           a level for size_hold. Never more than leaves the guest size_floor of its memory, nor
+ *           than the privileged side has room for: eps above M asks for nothing
  *   target  M - asked, M the operator's target: the contract, compare and set
  *   given   what the guest has less than at the contract, as the hypervisor counts its pages:
  *           a guest cannot lie there
@@ -15,6 +15,8 @@
  *           contract and what it holds of all guests. It is raised by no more than the hypervisor
  *           has free, and a guest's as far as memory for it is free, so that nobody else's memory
  *           is spoken for twice
+ *   ahead   what is being claimed and is not given yet, out of free memory as long as all guests
+ *           have theirs and nobody is short of it: the need does not wait for a balloon
  *
  * A balloon that does not move for size_patience (there is none, it stopped, it took memory back)
  * has stopped: it keeps what it gave in whole steps as its contribution, and is asked for more
@@ -22,6 +24,7 @@
  * it took. A guest that comes back with what closer had left it is first given its contract.
  */
 #include "ledger.h"
+#include "levels.h"
 #include "state_order.h"
 #include "tick.h"
 
@@ -197,61 +200,6 @@ static void follow(struct tick *tick, struct domain *d)
 
 /* ---- what is asked of a guest ---- */
 
-struct steps {
-	uint64_t first, increment; /* n * eps; of each level */
-	uint64_t most;             /* that leaves the guest its floor */
-};
-
-static struct steps steps_of(const struct tick *tick, const struct cl_guest *guest,
-			     uint64_t contract)
-{
-	const struct cl_params *p = tick->params;
-	uint64_t nodes = (uint64_t)__builtin_popcountll(guest->home);
-	uint64_t eps = sum(p->size_eps, mul_div(contract, p->size_eps_share, CL_PPM, NULL));
-
-	if (nodes == 0) /* it may be on any */
-		nodes = tick->now->n.nodes > 0 ? tick->now->n.nodes : 1;
-	if (!p->size)
-		eps = 0;
-	return (struct steps){ .first = mul_div(pages(eps), nodes, 1, NULL),
-			       .increment = pages(p->size_increment),
-			       .most = mul_div(contract, CL_PPM - p->size_floor, CL_PPM, NULL) };
-}
-
-/* Of so many bytes the whole steps. */
-static uint64_t whole(const struct steps *s, uint64_t bytes)
-{
-	return bytes < s->first ? 0 : bytes - (bytes - s->first) % s->increment;
-}
-
-static uint64_t contribution(const struct steps *s, uint64_t level)
-{
-	return sum(s->first, mul_div(level, s->increment, 1, NULL));
-}
-
-/* Algorithm 1's loop, one turn: which level it is at now. rises: its last claim has been met. */
-static void follow_level(const struct tick *tick, struct cl_state_memory *m, uint64_t io,
-			 bool rises)
-{
-	const struct cl_params *p = tick->params;
-	uint64_t now_ns = tick->now->taken_ns;
-
-	io = least(io, INT64_MAX); /* so that sums fit */
-	uint64_t passed = p->size ? least(io / p->size_level, p->size_levels) : 0;
-	uint64_t below = mul_div(p->size_level, p->size_hysteresis, CL_PPM, NULL);
-
-	if (m->level > p->size_levels) /* it was set to fewer */
-		m->level = p->size_levels;
-	if (passed >= m->level || io + below >= m->level * p->size_level) {
-		m->below_ns = 0;
-		m->level += passed > m->level && rises;
-	} else if (m->below_ns == 0) {
-		m->below_ns = now_ns;
-	} else if (now_ns - m->below_ns >= p->size_hold) {
-		m->level--;
-	}
-}
-
 /* No more than it can spare and the privileged side can hold. */
 static uint64_t bounded(const struct steps *s, uint64_t asked, uint64_t room, struct cl_why *why)
 {
@@ -313,26 +261,38 @@ static uint64_t look_at_balloon(struct tick *tick, struct domain *d, const struc
 	return least(asked, whole(s, given + SLACK));
 }
 
+/* What of `wanted` is on its way, or will be asked for at the next tick; of one that has stopped,
+ * and not given again since, nothing. */
+static uint64_t ahead_of(const struct tick *tick, const struct domain *d, uint64_t wanted)
+{
+	const struct cl_size_books *b = &tick->plan->guest_books[d->guest].size;
+	const struct cl_state_memory *m = d->state;
+
+	if (m->claims.refused > 0 || tick->state->pressure != CL_PRESSURE_HIGH)
+		return 0;
+	return less(m->full == CL_UNKNOWN && !is_ours(m) ? wanted : b->asked, b->held);
+}
+
 /* Its target is to be M - asked: into d->to. */
 static void size_guest(struct tick *tick, struct domain *d, uint64_t room)
 {
 	struct cl_size_books *b = &tick->plan->guest_books[d->guest].size;
 	struct cl_state_memory *m = d->state;
 	const struct steps s = steps_of(tick, &tick->now->guests[d->guest], m->contract);
-	uint64_t set = set_of(d), asked, all;
+	uint64_t set = set_of(d), wanted, asked, all;
 	bool waits = m->claims.retry_ns > tick->now->taken_ns;
 	bool met = given_of(d) + SLACK >= set;
 
 	if (met && !waits && set > 0)
 		m->claims = (struct cl_backoff){ 0 };
 	follow_level(tick, m, b->io, met && !waits && m->full != CL_UNKNOWN);
-	asked = bounded(&s, contribution(&s, m->level), room, &b->why);
-	all = least(sum(asked, m->taken), s.most);
+	wanted = bounded(&s, contribution(&s, m->level), room, &b->why);
+	all = least(sum(wanted, m->taken), s.most);
 	if (waits || m->full == CL_UNKNOWN)
 		all = least(all, set);
 	if (!met && all >= set)
 		all = look_at_balloon(tick, d, &s, all, &b->why);
-	asked = least(asked, all);
+	asked = least(wanted, all);
 	m->taken = all - asked;
 	if (asked < contribution(&s, m->level))
 		m->level = asked > s.first ? (asked - s.first) / s.increment : 0;
@@ -341,6 +301,7 @@ static void size_guest(struct tick *tick, struct domain *d, uint64_t room)
 	b->level = m->level;
 	b->asked = asked;
 	b->held = whole(&s, least(least(b->given + SLACK, asked), set));
+	b->ahead = ahead_of(tick, d, wanted);
 	d->to = target_for(d, asked);
 }
 
@@ -348,7 +309,9 @@ static void size_guest(struct tick *tick, struct domain *d, uint64_t room)
 
 struct totals {
 	uint64_t free;  /* that nobody has been promised */
+	uint64_t last;  /* of it, size_reserve: for those whose memory it was */
 	uint64_t held;  /* of all guests */
+	uint64_t ahead; /* of all guests; 0 where one of them lacks free memory */
 	uint64_t count; /* of those that it is of */
 };
 
@@ -372,6 +335,8 @@ static uint64_t raised(const struct domain *d, struct totals *t, struct cl_why *
 	if (can < pages(more))
 		*why = (struct cl_why){ .code = CL_REASON_NO_FREE,
 					.number = { t->free, more - can, 0 } };
+	if (can < pages(more))
+		t->ahead = 0;
 	t->free -= can;
 	return can < pages(more) ? d->to - (more - can) : d->to;
 }
@@ -388,30 +353,47 @@ static void move_guest(struct tick *tick, struct domain *d, struct totals *t)
 	set_target(tick, d, d->to > d->target ? raised(d, t, &b->why) : d->to, why);
 }
 
+/* More for the privileged side: its own as far as memory is free, and ahead of that what is
+ * nobody's last. *ret_lacks: of its own. */
+static uint64_t raise_privileged(const struct domain *d, uint64_t own, const struct totals *t,
+				 uint64_t *ret_lacks)
+{
+	uint64_t more = less(own, d->target), can = least(more, t->free);
+	uint64_t ahead = least(d->to - d->target - more, less(t->free, sum(t->last, can)));
+
+	*ret_lacks = more - can;
+	return d->target + pages(can + ahead);
+}
+
 static void move_privileged(struct tick *tick, struct domain *d, struct totals *t)
 {
 	struct cl_memory_books *b = &tick->plan->books.memory;
 	const struct cl_memory *memory = &tick->now->memory;
-	uint64_t spare = less(memory->available_bytes, tick->params->size_reserve), to;
+	uint64_t spare = less(memory->available_bytes, tick->params->size_reserve);
+	uint64_t own = sum(d->state->contract, t->held), to, lacks = 0;
 
-	d->to = sum(d->state->contract, t->held);
+	if (d->state->full == CL_UNKNOWN) /* nor what it was promised already */
+		t->ahead = 0;
+
+	d->to = least(sum(own, t->ahead), memory->max_bytes > own ? memory->max_bytes : own);
 	to = d->to;
 	if (to > d->target) {
-		uint64_t can = least(to - d->target, t->free);
-
-		if (can < to - d->target)
+		to = raise_privileged(d, own, t, &lacks);
+		if (lacks > 0)
 			b->why = (struct cl_why){ .code = CL_REASON_NO_FREE,
-						  .number = { t->free, to - d->target - can, 0 } };
-		to = d->target + pages(can);
+						  .number = { t->free, lacks, 0 } };
 	} else if (memory->available_bytes != CL_UNKNOWN && d->target - to > spare) {
 		b->why = (struct cl_why){ .code = CL_REASON_NEEDED,
 					  .number = { spare, d->target - to - spare, 0 } };
 		to = d->target - pages(spare);
 	}
-	set_target(tick, d, to,
-		   (struct cl_why){ .code = CL_REASON_HOLD, .number = { t->held, t->count, 0 } });
+	set_target(
+		tick, d, to,
+		(struct cl_why){ .code = CL_REASON_HOLD,
+				 .number = { t->held, t->count, least(t->ahead, less(to, own)) } });
 	b->contract = d->state->contract;
 	b->held = t->held;
+	b->ahead = least(t->ahead, less(to, own));
 }
 
 /* What the privileged side could hold; less while its balloon does not take what it is given. */
@@ -480,6 +462,7 @@ static void add_books(struct tick *tick, const struct domain *d, struct totals *
 	b->given = sum(b->given, from->given);
 	b->flight = sum(b->flight, sum(pending, less(set, from->given)));
 	t->held = sum(t->held, from->held);
+	t->ahead = sum(t->ahead, from->ahead);
 	t->count += from->held > 0;
 	t->free = less(t->free, pending);
 }
@@ -505,7 +488,8 @@ static void take(struct tick *tick, bool can, uint64_t room, struct totals *t)
 		if (!can && !is_ours(d.state))
 			continue;
 		size_guest(tick, &d, room);
-		room = less(room, b->asked);
+		room = less(room,
+			    sum(b->held, b->ahead) > b->asked ? b->held + b->ahead : b->asked);
 		add_books(tick, &d, t);
 		returns[i] = d.to > d.target && !d.busy;
 		if (d.to < d.target)
@@ -566,8 +550,8 @@ void size(struct tick *tick)
 	overcommit(tick, t.free);
 	take(tick, can, room, &t);
 	if (!can || has_given(&privileged, t.held))
-		t.free = sum(t.free,
-			     least(tick->plan->books.memory.free, tick->params->size_reserve));
+		t.last = least(tick->plan->books.memory.free, tick->params->size_reserve);
+	t.free = sum(t.free, t.last);
 	give_back(tick, &t);
 	if (can)
 		move_privileged(tick, &privileged, &t);

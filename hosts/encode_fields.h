@@ -104,7 +104,7 @@
 #define FIELDS_state_memories(F) \
 	F(uuid, id) \
 	F(u64, seen_ns) F(u64, domid) F(u64, contract) F(u64, set) F(u64, full) F(u64, mem) F(u64, level) \
-	F(u64, below_ns) F(u64, moved_ns) F(backoff, setting) F(backoff, claims) \
+	F(u64, below_ns) F(u64, below_level) F(u64, moved_ns) F(backoff, setting) F(backoff, claims) \
 	F(u64, taken) F(u64, lent) F(u64, lent_set) F(u64, active) F(u64, stepped_ns) F(curve, curve)
 #define FIELDS_curve(F) F(u64s, count) F(u64s, sum) F(u64s, squares)
 #define FIELDS_state_works(F) \
@@ -138,11 +138,12 @@
 	F(u64, repaid_ns) F(u64, entitled_ns) F(ledger, ledger) F(enum, lever) F(u64, contract) \
 	F(why, why)
 #define FIELDS_size_books(F) \
-	F(u64, io) F(u64, contract) F(u64, level) F(u64, asked) F(u64, given) F(u64, held) F(why, why)
+	F(u64, io) F(u64, contract) F(u64, level) F(u64, asked) F(u64, given) F(u64, held) \
+	F(u64, ahead) F(why, why)
 #define FIELDS_memory_books(F) \
 	F(u64, domains) \
 	F(u64, free) F(i64, drift) F(u64, flight) F(u64, asked) F(u64, given) F(u64, held) \
-	F(u64, contract) F(why, why) F(u64, pressure) F(u64, admit_free) F(u64, admit_idle) F(u64, admit_floor)
+	F(u64, ahead) F(u64, contract) F(why, why) F(u64, pressure) F(u64, admit_free) F(u64, admit_idle) F(u64, admit_floor)
 #define FIELDS_overcommit_books(F) \
 	F(u64, told) \
 	F(u64, active) F(u64, need) F(u64, lose) F(u64, taken) F(u64, lent) F(u64, price) \

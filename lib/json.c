@@ -305,13 +305,14 @@ static json_t *memory_books_of(const struct cl_memory_books *b)
 	SET(o, "asked_bytes", number(b->asked));
 	SET(o, "given_bytes", number(b->given));
 	SET(o, "held_bytes", number(b->held));
+	SET(o, "ahead_bytes", number(b->ahead));
 	SET(o, "contract_bytes", number(b->contract));
 	SET(o, "why", short_why(&b->why));
 	SET(o, "pressure", json_string(cl_pressure_name((enum cl_pressure)b->pressure)));
 	SET(o, "admit_free_bytes", number(b->admit_free));
 	SET(o, "admit_idle_bytes", number(b->admit_idle));
 	SET(o, "admit_floor_bytes", number(b->admit_floor));
-	return complete(o, 13);
+	return complete(o, 14);
 }
 
 static json_t *totals_of(const struct cl_books *b)
@@ -351,8 +352,9 @@ static json_t *size_of(const struct cl_size_books *b)
 	SET(o, "asked_bytes", number(b->asked));
 	SET(o, "given_bytes", number(b->given));
 	SET(o, "held_bytes", number(b->held));
+	SET(o, "ahead_bytes", number(b->ahead));
 	SET(o, "why", short_why(&b->why));
-	return complete(o, 7);
+	return complete(o, 8);
 }
 
 static json_t *overcommit_of(const struct cl_overcommit_books *b)

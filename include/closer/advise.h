@@ -58,4 +58,11 @@ uint64_t cl_percentile(uint64_t *samples, uint32_t n, uint32_t p);
 struct cl_params;
 uint64_t cl_contribute_most(const struct cl_snapshot *snap, const struct cl_params *params);
 
+/*
+ * Bytes in use on the privileged side: of a domain all that is not available, what its kernel took
+ * before it began to count (MemTotal) as well; of a KVM host, what guests' processes hold is
+ * theirs. CL_UNKNOWN: it is not.
+ */
+uint64_t cl_memory_used(const struct cl_snapshot *snap);
+
 #endif

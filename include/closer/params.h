@@ -45,7 +45,7 @@
 	X(size, BOOL, 0, 0, 1, "move memory between guests and the privileged side as guests' I/O needs it (Algorithm 1)") \
 	X(size_eps, BYTES, 16777216, 0, 1099511627776, "a guest's first contribution, for each of its nodes") \
 	X(size_eps_share, PPM, 0, 0, 1000000, "the same as a share of its memory; both are added") \
-	X(size_increment, BYTES, 16777216, 1048576, 1099511627776, "memory that is claimed from a guest for each level of I/O") \
+	X(size_increment, BYTES, 16777216, 65536, 1099511627776, "memory that is claimed from a guest for each level of I/O") \
 	X(size_level, BYTES, 33554432, 4096, 1099511627776, "I/O of a level: bytes a second over all of a guest's devices") \
 	X(size_levels, COUNT, 8, 0, 1000, "most levels for which memory is claimed") \
 	X(size_hysteresis, PPM, 250000, 0, 1000000, "by how much of a level I/O must fall below it before memory is given back") \

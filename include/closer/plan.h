@@ -131,7 +131,7 @@ struct cl_value {
 	X(REBORN, "reborn", "it came back with what closer had left to it: first what it paid for") \
 	X(CLAIM, "claim", "I/O of %0:b a second, level %1:g: it contributes %2:b to the privileged side") \
 	X(RETURN, "return", "I/O of %0:b a second, level %1:g: it contributes %2:b, and has the rest back") \
-	X(HOLD, "hold", "%0:b of %1:g guest(s), for their I/O") \
+	X(HOLD, "hold", "%0:b of %1:g guest(s), for their I/O, and %2:b that is on its way") \
 	/* held back */ \
 	X(OVER_LIMIT, "over-limit", "it used %0:p of a CPU on the privileged side, over its limit of %1:p") \
 	X(HELD_BACK, "held-back", "held back: it uses %0:p of a CPU on the privileged side, its limit is %1:p") \
@@ -261,6 +261,7 @@ struct cl_size_books {
 	uint64_t asked;    /* nodes * eps + level * increment */
 	uint64_t given;    /* what its balloon has given in truth: by the hypervisor's count */
 	uint64_t held;     /* of it, in whole steps: the privileged side's */
+	uint64_t ahead;    /* being claimed: the privileged side may have it out of free memory */
 	struct cl_why why; /* why it is not what its I/O asks for; NONE: it is */
 };
 
@@ -292,6 +293,7 @@ struct cl_memory_books {
 	int64_t drift;          /* of their sum, since the last interval */
 	uint64_t flight;        /* set, and not there yet: of all targets */
 	uint64_t asked, given, held;
+	uint64_t ahead;    /* what the privileged side is to have beyond held, out of free memory */
 	uint64_t contract; /* the privileged side's, the operator's target */
 	struct cl_why why; /* why the privileged side has not what it is to hold; NONE: it has */
 	/* What could be started now: of free memory, without risk; with what nobody would notice,

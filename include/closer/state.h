@@ -138,6 +138,7 @@ struct cl_state_memory {
 	uint64_t mem;      /* what it had at the last tick */
 	uint64_t level;
 	uint64_t below_ns;         /* since when its I/O is below its level, 0: it is not */
+	uint64_t below_level;      /* the highest that it was at since */
 	uint64_t moved_ns;         /* when its balloon last moved, or was last told to */
 	struct cl_backoff setting; /* of setting its target */
 	struct cl_backoff claims;  /* of asking it for more: its balloon stopped */

@@ -59,12 +59,13 @@ mib() { # mib NAME: what its target was set to, in MiB, one after the other
 }
 steps='[1008,992,976,960,976,992,1008,992,976,960,976,992,1008,992,976,960,976,992,1008]'
 [ "$(mib '"busy"')" = "$steps" ] && ok "the guest: M - eps, then increments down and up, three times" || not_ok "the guest: $(mib '"busy"')"
-steps='[1040,1056,1072,1088,1072,1056,1040,1056,1072,1088,1072,1056,1040,1056,1072,1088,1072,1056,1040]'
-[ "$(mib null)" = "$steps" ] && ok "dom0 has what the guest gives" || not_ok "dom0: $(mib null)"
-# The n-th rise of dom0 has n claims of the guest before it.
-jq -e '. as $all | [.[] | select(.guest_name == null and .to.number > .from.number) | .tick] | to_entries |
-	length == 10 and all(.key as $n | .value as $tick | [$all[] | select(.guest_name == "busy" and .to.number < .from.number and .tick < $tick)] | length == $n + 1)' "$tmp/moves" >/dev/null &&
-	ok "each rise of dom0 is after the guest gave" || not_ok "the order of giving and having"
+# In the beginning also what was asked of the two whose balloons then stopped
+steps='[1072,1056,1040,1056,1072,1088,1072,1056,1040,1056,1072,1088,1072,1056,1040,1056,1072,1088,1072,1056,1040]'
+[ "$(mib null)" = "$steps" ] && ok "dom0 has as much more" || not_ok "dom0: $(mib null)"
+# Memory is free here: each rise of dom0 is in the very plan that asks the guest for it.
+jq -e '[.[] | select(.guest_name == null and .to.number > .from.number) | .tick] as $rises |
+	[.[] | select(.guest_name == "busy" and .to.number < .from.number) | .tick] as $claims | ($rises | length) == 10 and $rises == $claims' "$tmp/moves" >/dev/null &&
+	ok "no rise of dom0 waits for the guest to give" || not_ok "the order of asking and having"
 for guest in stops none; do
 	[ "$(jq --arg g $guest '[.[] | select(.guest_name == $g)] | (length % 2 == 0 and length <= 12 and .[-1].to.number == 536870912)' "$tmp/moves")" = true ] &&
 		ok "guest '$guest' keeps its memory, and is asked $(jq --arg g $guest '[.[] | select(.guest_name == $g)] | length / 2' "$tmp/moves") times" || not_ok "guest '$guest': $(mib "\"$guest\"")"
