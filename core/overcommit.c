@@ -15,10 +15,10 @@
  *   states  of the host's free memory, as ESX's: soft below 2/3 of overcommit_free, hard below
  *           1/3, low below 1/6; upwards only at the next one's, to high at all of it. high: nothing
  *           is taken but for a guest in need, and what was taken goes back step by step. soft: a
- *           step of each guest an interval. hard: all that it can lose at once. low: and nobody has
- *           more than its contract
+ *           step of each guest an interval, all at once while a guest is in need. hard: all that
+ *           it can lose at once. low: and nobody has more than its contract
  *   back    a guest that needs more than it has gets what was taken from it at once, then others'
- *           idle memory, up to its maximum
+ *           idle memory, up to its maximum; free memory is lent down to where hard begins
  *
  * Decided here is how much (cl_state_memory.taken, lent); size.c sets the targets, which for one
  * guest are contract - asked (Algorithm 1) - taken + lent. Where this is off all of it goes back.
@@ -338,7 +338,7 @@ static void lend(struct tick *tick, uint64_t *lack, enum cl_pressure state, stru
 
 	for (uint64_t n = 0; n < tick->params->moves; n++) {
 		struct one one;
-		uint64_t keep = threshold(tick, d, CL_PRESSURE_LOW), can;
+		uint64_t keep = threshold(tick, d, CL_PRESSURE_HARD), can;
 
 		i = pick(tick, lack, true);
 		if (i == CL_NONE || state == CL_PRESSURE_LOW || !view(tick, i, &one))
@@ -380,7 +380,7 @@ static void reclaim(struct tick *tick, uint64_t *spare, enum cl_pressure state,
 		if (one.state->active == CL_UNKNOWN &&
 		    tick->now->taken_ns - one.state->stepped_ns < tick->params->overcommit_settle)
 			continue;
-		if (state <= CL_PRESSURE_SOFT || one.state->active == CL_UNKNOWN)
+		if ((state <= CL_PRESSURE_SOFT && d->unmet == 0) || one.state->active == CL_UNKNOWN)
 			by = least(by, step_of(tick, &one));
 		by = pages(by);
 		one.state->taken += by;

@@ -170,6 +170,28 @@ static void states(void **state)
 	hall_done(&h);
 }
 
+/* What is lent is not lent to the last: the little that the hypervisor itself takes does not make
+ * all of it go back. */
+static void lent_is_kept(void **state)
+{
+	struct hall h;
+	uint64_t lent;
+
+	crowd(&h, 2, 128);
+	h.guests[0].used = 1200 * MIB;
+	h.guests[1].used = 815 * MIB;
+	hall_run(&h, 6);
+	lent = h.guests[0].target;
+	assert_true(lent > 1040 * MIB);
+	h.total -= 4 * MIB;
+	h.free -= 4 * MIB;
+	for (int i = 0; i < 6; i++) {
+		hall_run(&h, 1);
+		assert_true(h.guests[0].target >= lent);
+	}
+	hall_done(&h);
+}
+
 /* The one with most idle memory for its shares gives first, a step at a time; the busy one keeps
  * all. */
 static void idle_gives_first(void **state)
@@ -204,7 +226,7 @@ static void to_the_needy_and_back(void **state)
 
 	crowd(&h, 2, 48);
 	h.params.overcommit_free = 6000;
-	h.params.overcommit_step = 1000000;
+	h.params.overcommit_step = 15625; /* 16 MiB, where nobody is in need */
 	needy->max = 1104 * MIB;
 	idle->max = 1024 * MIB;
 	idle->used = 700 * MIB; /* with a quarter: 149 to spare */
@@ -480,6 +502,7 @@ int main(void)
 		cmocka_unit_test(off_is_off),
 		cmocka_unit_test(high_takes_nothing),
 		cmocka_unit_test(states),
+		cmocka_unit_test(lent_is_kept),
 		cmocka_unit_test(idle_gives_first),
 		cmocka_unit_test(to_the_needy_and_back),
 		cmocka_unit_test(low_takes_at_once),
