@@ -88,8 +88,11 @@ struct sim_verdict {
 };
 struct sim_verdict sim_judge(const struct sim_trial *trial, const struct sim_expectation *expect);
 
-struct sim_tally {
+struct sim_count {
 	uint32_t expected, ran, figures, met, turns, right, unclear;
+};
+struct sim_tally {
+	struct sim_count sources, goals;
 };
 void sim_count_verdicts(const struct sim_trial *trial, struct sim_tally *tally);
 
@@ -115,6 +118,10 @@ char *sim_ours_text(const struct sim_expectation *expect, const struct sim_verdi
 		    char *buf, size_t size);
 const char *sim_mark_name(enum sim_mark mark);
 void sim_print(const struct cli_call *call, const struct sim_trial *trial);
+#define SIM_OF_SOURCES "figures and directions that sources give"
+#define SIM_OF_GOALS   "goals of our own"
+/* "of 3 goals of our own, .."; buf: 256 bytes. "": there are none. */
+char *sim_count_text(const struct sim_count *count, const char *what, char *buf, size_t size);
 void sim_print_tally(const struct sim_tally *tally);
 json_t *sim_json(const struct sim_trial *trial);
 

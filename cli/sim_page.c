@@ -237,7 +237,7 @@ static void put_expectations(FILE *out, const struct sim_trial *trial)
 
 	if (!sim_scenario_expects(trial->scenario, 0, &expect))
 		return;
-	fprintf(out, "<h3>What the source says</h3><table class=\"left\"><tr><th></th><th>metric"
+	fprintf(out, "<h3>What is expected</h3><table class=\"left\"><tr><th></th><th>metric"
 		     "</th><th>policy</th><th>theirs</th><th>ours</th><th>off by</th><th>where</th>"
 		     "</tr>\n");
 	for (uint32_t i = 0; sim_scenario_expects(trial->scenario, i, &expect); i++) {
@@ -257,8 +257,9 @@ static void put_expectations(FILE *out, const struct sim_trial *trial)
 			 : fine       ? "met"
 				      : "missed",
 			 sim_verdict_text(&verdict, text, sizeof(text)));
-		put_cell(out, "td", "", expect.source);
-		fprintf(out, "</tr>\n");
+		fprintf(out, "<td>%s", expect.goal ? "goal: " : "");
+		put_html(out, expect.source);
+		fprintf(out, "</td></tr>\n");
 	}
 	fprintf(out, "</table>\n");
 }
@@ -319,6 +320,7 @@ static bool put_trial(FILE *out, const struct sim_trial *trial)
 static void put_head(FILE *out, const struct sim_trial *trials, uint32_t count)
 {
 	struct sim_tally tally = { 0 };
+	char text[256];
 
 	fprintf(out,
 		"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
@@ -331,12 +333,10 @@ static void put_head(FILE *out, const struct sim_trial *trials, uint32_t count)
 		"class=\"worse\">WORSE</span> are where the interval does not hold zero.</p>\n");
 	for (uint32_t i = 0; i < count; i++)
 		sim_count_verdicts(&trials[i], &tally);
-	if (tally.expected > 0)
-		fprintf(out,
-			"<p>Of %u figures and directions that sources give, %u were run: %u of "
-			"%u figures met, %u of %u directions right, %u unclear.</p>\n",
-			tally.expected, tally.ran, tally.met, tally.figures, tally.right,
-			tally.turns, tally.unclear);
+	if (*sim_count_text(&tally.sources, SIM_OF_SOURCES, text, sizeof(text)))
+		fprintf(out, "<p>Expected: %s.</p>\n", text);
+	if (*sim_count_text(&tally.goals, SIM_OF_GOALS, text, sizeof(text)))
+		fprintf(out, "<p>Expected: %s.</p>\n", text);
 	fprintf(out, count > 1 ? "<ul>" : "");
 	for (uint32_t i = 0; i < count && count > 1; i++) {
 		const char *id = sim_scenario_id(trials[i].scenario);

@@ -242,8 +242,8 @@ char *sim_verdict_text(const struct sim_verdict *verdict, char *buf, size_t size
 
 static void put_expectations(const struct cli_call *call, const struct sim_trial *trial)
 {
-	static const char *const titles[] = { "SOURCE SAYS", "METRIC", "POLICY", "THEIRS",
-					      "OURS",        "OFF BY", "WHERE" };
+	static const char *const titles[] = { "EXPECTED", "METRIC", "POLICY", "THEIRS",
+					      "OURS",     "OFF BY", "WHERE" };
 	struct sim_expectation expect;
 	struct grid grid = { NULL, 1, CL_COUNT(titles) };
 
@@ -267,7 +267,8 @@ static void put_expectations(const struct cli_call *call, const struct sim_trial
 		sim_expected_text(&expect, &verdict, row[3], CELL_MAX);
 		sim_ours_text(&expect, &verdict, row[4], CELL_MAX);
 		sim_verdict_text(&verdict, row[5], CELL_MAX);
-		cl_escape(expect.source, row[6], CELL_MAX);
+		strcpy(row[6], expect.goal ? "goal: " : "");
+		cl_escape(expect.source, row[6] + strlen(row[6]), CELL_MAX - strlen(row[6]));
 	}
 	printf("\n");
 	put_grid(call, &grid);
@@ -311,14 +312,26 @@ void sim_print(const struct cli_call *call, const struct sim_trial *trial)
 	put_expectations(call, trial);
 }
 
+char *sim_count_text(const struct sim_count *count, const char *what, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (count->expected > 0)
+		snprintf(buf, size,
+			 "of %u %s, %u were run: %u of %u figures met, %u of %u directions right, "
+			 "%u unclear",
+			 count->expected, what, count->ran, count->met, count->figures,
+			 count->right, count->turns, count->unclear);
+	return buf;
+}
+
 void sim_print_tally(const struct sim_tally *tally)
 {
-	if (tally->expected == 0)
-		return;
-	printf("\nof %u figures and directions that sources give, %u were run: %u of %u figures "
-	       "met, %u of %u directions right, %u unclear\n",
-	       tally->expected, tally->ran, tally->met, tally->figures, tally->right, tally->turns,
-	       tally->unclear);
+	char text[256];
+
+	if (*sim_count_text(&tally->sources, SIM_OF_SOURCES, text, sizeof(text)))
+		printf("\n%s\n", text);
+	if (*sim_count_text(&tally->goals, SIM_OF_GOALS, text, sizeof(text)))
+		printf("\n%s\n", text);
 }
 
 /* ---- JSON ---- */
@@ -397,6 +410,7 @@ static json_t *expectations_json(const struct sim_trial *trial)
 			cl_escape(expect.against, against, sizeof(against)), "source",
 			cl_escape(expect.source, source, sizeof(source)), "ran", (int)verdict.ran);
 
+		json_object_set_new(json, "goal", json_boolean(expect.goal));
 		json_object_set_new(json, "ours", figure_json(&verdict.ours));
 		if (verdict.figure) {
 			json_object_set_new(json, "theirs", json_real(expect.figure));

@@ -221,13 +221,14 @@ void sim_count_verdicts(const struct sim_trial *trial, struct sim_tally *tally)
 
 	for (uint32_t i = 0; sim_scenario_expects(trial->scenario, i, &expect); i++) {
 		struct sim_verdict verdict = sim_judge(trial, &expect);
+		struct sim_count *count = expect.goal ? &tally->goals : &tally->sources;
 
-		tally->expected++;
-		tally->ran += verdict.ran;
-		tally->figures += verdict.ran && verdict.figure;
-		tally->met += verdict.met;
-		tally->turns += verdict.ran && verdict.turn;
-		tally->right += verdict.right;
-		tally->unclear += verdict.unclear;
+		count->expected++;
+		count->ran += verdict.ran;
+		count->figures += verdict.ran && verdict.figure;
+		count->met += verdict.met;
+		count->turns += verdict.ran && verdict.turn;
+		count->right += verdict.right;
+		count->unclear += verdict.unclear;
 	}
 }

@@ -262,6 +262,14 @@ static int run_trials(const struct cli_call *call, struct trials *trials, struct
 	return r;
 }
 
+static json_t *count_json(const struct sim_count *count)
+{
+	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "expected", (int)count->expected, "run",
+			 (int)count->ran, "figures", (int)count->figures, "met", (int)count->met,
+			 "directions", (int)count->turns, "right", (int)count->right, "unclear",
+			 (int)count->unclear);
+}
+
 static enum cli_exit print_json(const struct cli_call *call, const struct trials *trials)
 {
 	const struct sim_tally *tally = &trials->tally;
@@ -269,11 +277,9 @@ static enum cli_exit print_json(const struct cli_call *call, const struct trials
 
 	for (uint32_t i = 0; i < trials->count; i++)
 		json_array_append_new(list, sim_json(&trials->all[i]));
-	return cli_json(call, json_pack("{s:o,s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i}}", "scenarios", list,
-					"sources", "expected", (int)tally->expected, "run",
-					(int)tally->ran, "figures", (int)tally->figures, "met",
-					(int)tally->met, "directions", (int)tally->turns, "right",
-					(int)tally->right, "unclear", (int)tally->unclear));
+	return cli_json(call,
+			json_pack("{s:o,s:o,s:o}", "scenarios", list, "sources",
+				  count_json(&tally->sources), "goals", count_json(&tally->goals)));
 }
 
 static enum cli_exit finish(const struct cli_call *call, const struct trials *trials)
@@ -383,7 +389,7 @@ const struct cli_verb cli_verb_sim = {
 		"run in all of them. Differences are of the same "
 		"seeds, with 95 % intervals; what is worse is marked as what is better is. Where "
 		"the scenario says what a source found, its figure is beside ours, and a miss is "
-		"called one. `papers` is all scenarios that are a paper's experiment. The same "
+		"called one; goals of our own are counted apart. `papers` is all scenarios that are a paper's experiment. The same "
 		"seeds give the same output, with any number of jobs. Touches no host, needs no "
 		"privilege.",
 	.run = run,

@@ -306,9 +306,9 @@ static int check_expect(const struct sim_scenario *scenario, const struct sim_se
 
 	if (!expect->policy[0])
 		strcpy(expect->policy, "closer");
-	if (!expect->metric[0] || !expect->source[0])
+	if (!expect->metric[0] || (expect->source[0] != '\0') == (expect->goal[0] != '\0'))
 		return sim_fail_at(scenario, section, NULL, reterr, EINVAL,
-				   "metric and source must be given");
+				   "metric and either source or goal must be given");
 	expect->has_figure = expect->value[0] != '\0';
 	if (expect->has_figure && (!sim_figure_parse(expect->value, &expect->figure, &percent) ||
 				   percent != (expect->against[0] != '\0')))

@@ -137,9 +137,10 @@ static const struct sim_load_param expect_keys[] = {
 	{ "metric", "which of the run's, such as web.rate", SIM_TEXT, 0, 0, 0, AT(expect, metric) },
 	{ "policy", "under which; by default closer; closer@VARIANT where there are variants", SIM_TEXT, 0, 0, 0, AT(expect, policy) },
 	{ "against", "the policy that it is compared with: then the value is the difference", SIM_TEXT, 0, 0, 0, AT(expect, against) },
-	{ "value", "the source's figure, with its unit; in per cent where policies are compared", SIM_TEXT, 0, 0, 0, AT(expect, value) },
-	{ "direction", "rises, falls or same, against the other policy: what the source shows without a figure", SIM_TEXT, 0, 0, 0, AT(expect, direction) },
+	{ "value", "the figure, with its unit; in per cent where policies are compared", SIM_TEXT, 0, 0, 0, AT(expect, value) },
+	{ "direction", "rises, falls or same, against the other policy: what is shown without a figure", SIM_TEXT, 0, 0, 0, AT(expect, direction) },
 	{ "source", "where the figure is printed", SIM_TEXT, 0, 0, 0, AT(expect, source) },
+	{ "goal", "instead of a source: why it ought to be so; counted apart from what sources say", SIM_TEXT, 0, 0, 0, AT(expect, goal) },
 	{ "tolerance", "by how much the figure may be missed, as a share of it; the difference that still is the same", SIM_PPM, 200000, 0, 10 * CL_PPM, AT(expect, tolerance) },
 	{ 0 },
 };
@@ -159,7 +160,7 @@ const struct sim_section_info sim_section_infos[SIM_SECTION_KINDS] = {
 	{ "load", "what guests do", true, sizeof(struct sim_setup_load), load_keys },
 	{ "event", "something that happens at a time", true, sizeof(struct sim_setup_event), event_keys },
 	{ "variant", "the same scenario with other values: keys are SECTION.KEY, as of --set", true, 0, sim_no_params },
-	{ "expect", "what a source says, to be compared with", true, sizeof(struct sim_setup_expect), expect_keys },
+	{ "expect", "what a source says, or a goal, to be compared with", true, sizeof(struct sim_setup_expect), expect_keys },
 };
 /* clang-format on */
 

@@ -51,10 +51,12 @@ const char *sim_scenario_testbed(const struct sim_scenario *scenario); /* its ti
 const char *sim_scenario_file(const struct sim_scenario *scenario, uint32_t i);
 const struct cl_params *sim_scenario_params(const struct sim_scenario *scenario);
 
-/* What a source says: an absolute figure, or a difference in % against another policy's. */
+/* What a source says, or a goal of ours: an absolute figure, or a difference in % against another
+ * policy's. */
 struct sim_expectation {
 	/* policy, against: "closer", or "closer@VARIANT"; against: "" for none */
 	const char *name, *metric, *policy, *against, *source;
+	bool goal; /* source says why it is one */
 	bool has_figure;
 	double figure; /* in the metric's unit, or % */
 	enum sim_direction { SIM_ANY, SIM_RISES, SIM_FALLS, SIM_SAME } direction;

@@ -124,7 +124,7 @@ struct sim_setup_event {
 
 struct sim_setup_expect {
 	char metric[CL_PATH_MAX], policy[CL_PATH_MAX], against[CL_PATH_MAX], value[CL_PATH_MAX];
-	char direction[CL_PATH_MAX], source[CL_PATH_MAX];
+	char direction[CL_PATH_MAX], source[CL_PATH_MAX], goal[CL_PATH_MAX];
 	uint64_t tolerance;
 
 	double figure;

@@ -57,7 +57,9 @@ static int setup(void **state)
 		"[expect none]\nmetric=nothing\nvalue=1\nsource=s\n"
 		"[expect vague]\nmetric=even\nagainst=native\ndirection=rises\nsource=s\n"
 		"[expect off]\nmetric=even\nagainst=native\nvalue=50%\nsource=s\n"
-		"[expect slow]\nmetric=lag\nvalue=2ms\nsource=s\n";
+		"[expect slow]\nmetric=lag\nvalue=2ms\nsource=s\n"
+		"[expect ours]\nmetric=rate\nvalue=50\ngoal=g\n"
+		"[expect wish]\nmetric=rate\nagainst=native\ndirection=rises\ngoal=g\n";
 	static const double noise[] = { -1, 0, 0, 1 };
 	struct cl_error error;
 
@@ -137,6 +139,12 @@ static void one_seed(void **state)
 	assert_int_equal(sim_trial_difference(&one, metrics[0], 1, 0).mark, SIM_UNSURE);
 }
 
+static void count_is(const struct sim_count *count, struct sim_count wanted)
+{
+	assert_memory_equal(count, &wanted, sizeof(wanted));
+}
+
+/* What sources say and goals of ours: counted apart. */
 static void verdicts(void **state)
 {
 	static const struct {
@@ -154,10 +162,12 @@ static void verdicts(void **state)
 		{ true, false, false, true, false, true, "unclear" },
 		{ true, true, false, true, false, true, "-100 %: MISSED, unclear direction" },
 		{ true, true, true, false, false, false, "+0 %: met" }, /* slow: ms against ns */
+		{ true, true, false, false, false, false, "+112 %: MISSED" }, /* ours */
+		{ true, false, false, true, true, false, "right" },           /* wish */
 	};
 	struct sim_expectation expect;
 	struct sim_tally tally = { 0 };
-	char text[96];
+	char text[256];
 
 	for (uint32_t i = 0; i < CL_COUNT(wanted); i++) {
 		assert_true(sim_scenario_expects(trial.scenario, i, &expect));
@@ -173,13 +183,12 @@ static void verdicts(void **state)
 	}
 	assert_false(sim_scenario_expects(trial.scenario, CL_COUNT(wanted), &expect));
 	sim_count_verdicts(&trial, &tally);
-	assert_int_equal(tally.expected, 9);
-	assert_int_equal(tally.ran, 8);
-	assert_int_equal(tally.figures, 5);
-	assert_int_equal(tally.met, 3);
-	assert_int_equal(tally.turns, 5);
-	assert_int_equal(tally.right, 2);
-	assert_int_equal(tally.unclear, 2);
+	count_is(&tally.sources, (struct sim_count){ 9, 8, 5, 3, 5, 2, 2 });
+	count_is(&tally.goals, (struct sim_count){ 2, 2, 1, 0, 1, 1, 0 });
+	assert_string_equal(sim_count_text(&tally.goals, SIM_OF_GOALS, text, sizeof(text)),
+			    "of 2 goals of our own, 2 were run: 0 of 1 figures met, 1 of 1 "
+			    "directions right, 0 unclear");
+	assert_string_equal(sim_count_text(&(struct sim_count){ 0 }, "x", text, sizeof(text)), "");
 }
 
 static void as_text(void **state)
