@@ -14,7 +14,7 @@
 #define ID_MASK   (SIM_EVENTS_MAX - 1)
 #define ROOM      3u    /* entries before the root, so that children 4i + 1.. are aligned */
 #define FIRST_CAP 1021u /* and each later one: whole groups of siblings behind the root */
-#define STALE_MIN 4096u
+#define STALE_MIN 256u  /* with fewer entries, cleaning gains nothing */
 #define FETCH_MIN (UINT32_C(1) << 17) /* with fewer, they are in a cache anyhow (measured) */
 
 void sim_queue_init(struct sim_queue *queue)
@@ -68,7 +68,7 @@ void sim_event_done(struct sim_queue *queue, struct sim_event *event)
 {
 	if (queue->failed || queue->events[event->id] != event)
 		return;
-	event->key = 0;
+	sim_cancel(queue, event);
 	queue->events[event->id] = NULL;
 	queue->spare[queue->spare_count++] = event->id;
 }
@@ -181,18 +181,17 @@ void sim_at(struct sim_queue *queue, struct sim_event *event, uint64_t at_ns)
 		return;
 	entry.at_ns = at_ns < queue->now_ns ? queue->now_ns : at_ns;
 	entry.key = ++queue->asked << ID_BITS | event->id;
+	queue->pending += event->key == 0;
 	event->key = entry.key;
 	if (queue->open) {
 		queue->open = false;
 		sift_down(queue->heap + ROOM, queue->count, 0, entry);
 		return;
 	}
-	if (queue->count == queue->cap) {
-		if (queue->count > STALE_MIN && queue->count / 4 > queue->event_count)
-			clean(queue);
-		if (queue->count == queue->cap && !grow_heap(queue))
-			return;
-	}
+	if (queue->count > STALE_MIN && queue->count / 4 > queue->pending)
+		clean(queue);
+	if (queue->count == queue->cap && !grow_heap(queue))
+		return;
 	sift_up(queue->heap + ROOM, queue->count++, entry);
 }
 
@@ -203,6 +202,7 @@ void sim_after(struct sim_queue *queue, struct sim_event *event, uint64_t ns)
 
 void sim_cancel(struct sim_queue *queue, struct sim_event *event)
 {
+	queue->pending -= event->key != 0;
 	event->key = 0;
 }
 
@@ -230,6 +230,7 @@ static void happen(struct sim_queue *queue, struct sim_event *event, uint64_t at
 	queue->digest =
 		(queue->digest ^ at_ns ^ (uint64_t)event->id << 40) * UINT64_C(0x9e3779b97f4a7c15);
 	event->key = 0;
+	queue->pending--;
 	queue->open = true;
 	if (queue->count > FETCH_MIN)
 		fetch_next(queue);

@@ -37,8 +37,9 @@ struct sim_queue {
 	uint64_t now_ns;
 	uint64_t fired;         /* events that happened */
 	struct sim_entry *heap; /* 64-byte aligned; entry i is at heap[i + 3] */
-	uint32_t count, cap;    /* entries, those of cancelled events among them */
-	bool open;              /* the root is free: its event is happening */
+	uint32_t count, cap; /* entries, those of events that were moved or cancelled among them */
+	uint32_t pending;    /* events: so many entries are live */
+	bool open;           /* the root is free: its event is happening */
 	uint64_t asked;
 	struct sim_event **events; /* by id */
 	uint32_t *spare;           /* ids to be used again */

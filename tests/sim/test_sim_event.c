@@ -139,6 +139,25 @@ static void acts(struct sim_queue *queue, struct sim_event *event)
 	}
 }
 
+/* An event that is moved again and again, or cancelled, leaves no heap behind. */
+static void moved_often(void **state)
+{
+	begin(note, 3);
+	for (uint64_t i = 1; i <= 100000; i++) {
+		sim_at(&s.queue, &s.things[0].event, 1000000 + i);
+		sim_at(&s.queue, &s.things[1].event, 2000000 - i);
+		sim_cancel(&s.queue, &s.things[1].event);
+	}
+	assert_int_equal(s.queue.pending, 1);
+	assert_true(s.queue.count < 1000);
+	sim_at(&s.queue, &s.things[2].event, 5);
+	while (sim_step(&s.queue, UINT64_MAX - 1))
+		;
+	expect_order((uint32_t[]){ 2, 0 }, 2);
+	assert_int_equal(s.queue.pending, 0);
+	sim_queue_done(&s.queue);
+}
+
 static void asking_while_it_happens(void **state)
 {
 	begin(acts, 5);
@@ -245,6 +264,7 @@ int main(void)
 		cmocka_unit_test(until_is_included_and_the_past_is_now),
 		cmocka_unit_test(moved_cancelled_asked_again),
 		cmocka_unit_test(gone_with_its_id_used_again),
+		cmocka_unit_test(moved_often),
 		cmocka_unit_test(asking_while_it_happens),
 		cmocka_unit_test(many_as_a_model_says),
 		cmocka_unit_test(stale_entries_are_thrown_out),
