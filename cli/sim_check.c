@@ -74,9 +74,7 @@ static int add_variant(const struct cli_call *call, const char *path, const char
 /* CPU time and throughput. */
 static bool is_checked(const struct sim_metric *metric)
 {
-	/* Of the two last, packets count nothing. */
-	static const char *const not [] = { "host.switches", "host.moves", "host.cpu_wasted",
-					    "host.cpu_short" };
+	static const char *const not [] = { "host.switches", "host.moves" };
 
 	for (uint32_t i = 0; i < CL_COUNT(not ); i++)
 		if (strcmp(metric->name, not [i]) == 0)

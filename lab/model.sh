@@ -19,7 +19,7 @@ build=$(cd "$1" && pwd)
 data=${CLOSER_MODEL_DATA:-$top/tests/sim/data/lab.json}
 testbed=${CLOSER_MODEL_TESTBED:-$top/sim/testbeds/lab.ini}
 out=${CLOSER_MODEL_OUT:-$top/build/model}
-windows=5	# that count, of each run
+windows=5	# of each run
 window_s=5
 books=1s
 
@@ -33,7 +33,7 @@ measure() {
 	raw=$out/lab
 	mkdir -p "$raw"
 	"$lab/xen.sh" --pcpus 4 --nodes 2 --timeout 1500 --out "$raw" --build "$build" --add "$build/lab/xen_gauge" --add "$lab/model_runs" \
-		--env MODEL_WINDOWS=$((windows + 1)) --env MODEL_SECONDS=$window_s --env MODEL_BOOKS=$books "$lab/xen_jobs/model.sh" >&2 ||
+		--env MODEL_WINDOWS=$windows --env MODEL_SECONDS=$window_s --env MODEL_BOOKS=$books "$lab/xen_jobs/model.sh" >&2 ||
 		fail "the part in dom0 ended with $?; its log is $raw/job.log"
 	collect "$raw"
 }

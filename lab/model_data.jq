@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What the job model.sh left, an object {run, lines} for each run as input, into the file that is kept: of each window but a run's first, for each
+# What the job model.sh left, an object {run, lines} for each run as input, into the file that is kept: of each window, for each
 # guest what its work in dom0 took by kind (ns a second, by closer's books within the window), what its loads got done, how often its back ends were
 # interrupted and woken (a second). $runs, $domids: the texts; $books: xen_gauge's lines of closer status; $windows, $seconds, $interval: how it was measured.
 def kinds: ["interrupt", "netback-rx", "netback-dealloc", "blkback"];
@@ -16,7 +16,7 @@ def counted($counts; $first; $last; $span_ns):
 ([$domids | split("\n")[] | words | select(length == 2) | {key: .[0], value: .[1]}] | from_entries) as $domid |
 ([$table[] | select(.[0] == "guest") | {key: .[1], value: (.[2:] | options)}] | from_entries) as $guests |
 {about: "measured by ./run model --measure; see lab/model_data.jq", seconds: $seconds, interval: $interval, windows: $windows, guests: $guests,
- runs: [inputs | .run as $run | .lines[1:] as $windows | [$table[] | select(.[1] == $run)] as $lines |
+ runs: [inputs | .run as $run | .lines as $windows | [$table[] | select(.[1] == $run)] as $lines |
 	($windows | map(. as $w | [$books[] | select(.at_ns - .books.span_ns >= $w.begin_ns and .at_ns <= $w.end_ns) | .books])) as $seen |
 	{run: $run, part: $lines[0][0],
 	 cpus: [$windows[] | ([.domains[]] | add) / (.end_ns - .begin_ns) * 100 | round / 100],

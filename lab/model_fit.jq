@@ -32,29 +32,69 @@ def fit: map(select(.y > 0)) as $rows |
 		[$rows[] | dot(.x; $costs) as $now | select($now > 0) | {x: [.x[] / $now], y: (1 + (.y / $now | log))}] | least_squares) |
 	. as $costs | {costs: $costs, error: ([$rows[] | dot(.x; $costs) as $now | select($now > 0) | .y / $now | log] | (map(. * .) | add) / length | sqrt | exp - 1)};
 
-# Runs whose name matches, as rows of what f makes of the medians of their windows.
-def rows($runs; $name; f): [$runs[] | select(.run | test($name)) | . as $run | .guests[] |
-	{per_s: (.done[0].per_s | median), size: (.loads | capture("size=(?<s>[0-9]+)").s | tonumber), host: (.host | map_values(median)),
-	 wakes: (.wakes | map_values(median)), tx: (.interrupts.tx | median), guest_cpu: (.guest_cpu | median),
-	 ring: ($run.ring_interrupts | median), overhead: ($run.overhead | median), disk: (.done[0].kind | startswith("disk"))} | f];
+# What a guest's loads sent, received and asked of the disk in a run, a second; how often its back ends had a turn for it. Turns of each kind and
+# of any kind that no other turn led to, of all guests: blkback's interrupt leads to its thread, netback's to dealloc.
+def loads: [splits(" \\+ ") | split(" ") | {kind: .[0]} + ([.[1:][] | split("=") | {key: .[0], value: (.[1] | tonumber)}] | from_entries)];
+def sum(f): map(f) | add // 0;
 def wire: .size + 42;
-def mapped: if (.disk | not) and wire > 128 then .per_s else 0 end;
-def percent: . * 1000 | round / 10 | "\(.) %";
+def sends: map(select(.kind == "udp-out" or .kind == "udp-echo"));
+def gets: map(select(.kind == "udp-in" or .kind == "udp-echo"));
+def asks: map(select(.kind | startswith("disk")));
+def guest_row($run): . as $guest |
+	([(.loads | loads), [.done[].per_s | median]] | transpose | map(.[0] + {per_s: .[1]})) as $did |
+	($did | asks | sum(.per_s)) as $requests | ($guest.wakes.blkback | median) as $wakes | $guest |
+	{run: $run.run, sent: ($did | sends | sum(.per_s)), mapped: ($did | sends | map(select(wire > 128)) | sum(.per_s)),
+	 sent_bytes: ($did | sends | sum(.per_s * wire)), received: ($did | gets | sum(.per_s)), received_bytes: ($did | gets | sum(.per_s * wire)),
+	 requests: $requests, bytes: ($did | asks | sum(.per_s * .size)), looks: (if $requests > 0 then 0 else $wakes end),
+	 turns: {send: (.interrupts.tx | median), dealloc: (.wakes.dealloc | median), receive: (.wakes.rx | median),
+		blkback: (if $requests > 0 then $wakes else 0 end)},
+	 host: (.host | map_values(median)), guest_cpu: (.guest_cpu | median)};
+def run_rows: . as $run | [.guests[] | guest_row($run)] | (map(.turns.blkback) | add) as $wakes |
+	map(.turns.irq = (if $wakes > 0 then ($run.ring_interrupts | median) * .turns.blkback / $wakes else 0 end)) |
+	([.[].turns | to_entries[]] | group_by(.key) | map({key: .[0].key, value: map(.value) | add}) | from_entries) as $all |
+	map(.all = $all + {any: ($all.send + $all.receive + $all.irq)});
 
+# Warm and cold (sim/warm.c): the cost of a turn, of its cost after a long pause, where turns of its kind and of any come at random. Of a footprint that is
+# used l times a second, 1 / (1 + l * cold_ns) is gone when it is next used.
+def gone($rate; $c): 1 / (1 + $rate * $c.cold_ns / 1e9);
+def turn($c; $kind): if $c.warm == 1 then 1 else
+	gone(.all[$kind]; $c) as $own | (if $kind == "blkback" or $kind == "dealloc" then 0 else gone(.all.any; $c) end) as $shared |
+	$c.warm + (1 - $c.warm) * ((1 - $c.cold_shared) * $own + $c.cold_shared * $shared) end;
+def cold_turns($c; $kind): .turns[$kind] * turn($c; $kind);
+
+# How far rows are from one cost for each turn of this kind: the squares of what is left of the logarithms.
+def spread($c; $kind; y): if any(.[]; cold_turns($c; $kind) <= 0) then 1e9 else map(y / cold_turns($c; $kind) | log) | if length == 0 then 0 else (add / length) as $mean | map(. - $mean | . * .) | add end end;
+# The constants under which turns cost the same in all runs, as far as may be, of a grid; how often a handler finds its thread beside it is chance, so
+# that its cost is left out, and so are what is mapped and what has many pages, which have costs of their own.
+def find_cold: . as $rows |
+	[({warm: 1, cold_ns: 0, cold_shared: 0}),
+	 ((0, 0.05, 0.1, 0.2, 0.4) as $warm | (1, 2, 4, 6, 8, 10, 12, 16, 24, 32) as $ms | (0, 0.2, 0.4, 0.6, 0.8, 1) as $shared |
+	  {warm: $warm, cold_ns: ($ms * 1e6), cold_shared: $shared}) | . as $c |
+	 .error = ($rows | (map(select(.received > 0)) | spread($c; "receive"; .host["netback-rx"])) +
+		(map(select(.requests > 0 and .bytes < .requests * 8192)) | spread($c; "blkback"; .host.blkback)) +
+		(map(select(.mapped > 0)) | spread($c; "dealloc"; .host["netback-dealloc"])) +
+		(map(select(.sent > 0 and .mapped == 0 and .requests == 0)) | spread($c; "send"; .host.interrupt)))] | min_by(.error);
+
+def percent: . * 1000 | round / 10 | "\(.) %";
 def cost($key; $value; $source): "\($key) = \($value | round)\n\($key).source = \($source)";
-def measured($fit; $runs): "\($data), runs \($runs): least squares, \($fit.error | percent) off on the mean";
+def measured($fit; $rows): "\($data), \($rows): least squares, \($fit.error | percent) off on the mean";
 
 [.runs[] | select(.part == "calibration")] as $runs |
-(rows($runs; "^receive-"; {x: [.wakes.rx, .per_s, .per_s * wire], y: .host["netback-rx"]}) | fit) as $rx |
-(rows($runs; "."; {x: (if .disk then [.wakes.blkback, .per_s, .per_s * .size] else [.wakes.blkback, 0, 0] end), y: .host.blkback}) | fit) as $disk |
+[$runs[] | run_rows[]] as $rows |
+($rows | find_cold) as $cold |
+(($rows | map(select(.received > 0)) | map({x: [cold_turns($cold; "receive"), .received, .received_bytes], y: .host["netback-rx"]})) | fit) as $rx |
+(($rows | map(select(.requests > 0)) | map({x: [cold_turns($cold; "blkback"), .requests, .bytes], y: .host.blkback})) | fit) as $disk |
+(($rows | map(select(.looks > 0)) | map({x: [.looks], y: .host.blkback})) | fit) as $look |
 ([$rx.costs[2], $disk.costs[2]] | min) as $byte |
-(rows($runs; "^send-"; {x: [.tx, .per_s, mapped], y: (.host.interrupt - $byte * .per_s * wire)}) | fit) as $tx |
-(rows($runs; "^send-large"; {x: [.wakes.dealloc, mapped], y: .host["netback-dealloc"]}) | fit) as $dealloc |
-(rows($runs; "^(read|write)-"; {x: [.ring], y: .host.interrupt}) | fit) as $ring |
-(rows($runs; "^send-"; {x: [1, .per_s], y: .guest_cpu}) | fit) as $send |
-(rows($runs; "^(read|write)-"; {x: [1, .per_s], y: .guest_cpu}) | fit) as $io |
-(rows($runs; "."; {x: [1, .tx + .ring + .wakes.rx], y: .overhead}) | fit) as $overhead |
-"not told apart: in " as $in | "none: an emulated node is as near as another" as $near | "assumption: as an interrupt's; it is overhead, which is not compared" as $as_irq |
+(($rows | map(select(.requests > 0 and .sent == 0)) | map({x: [cold_turns($cold; "irq")], y: .host.interrupt})) | fit) as $ring |
+(($rows | map(select(.sent > 0)) | map({x: [cold_turns($cold; "send"), .sent, .mapped],
+	y: (.host.interrupt - $byte * .sent_bytes - $ring.costs[0] * cold_turns($cold; "irq"))})) | fit) as $tx |
+(($rows | map(select(.mapped > 0)) | map({x: [cold_turns($cold; "dealloc"), .mapped], y: .host["netback-dealloc"]})) | fit) as $dealloc |
+(($rows | map(select(.sent > 0 and .received == 0 and .requests == 0)) | map({x: [1, .sent], y: .guest_cpu})) | fit) as $send |
+(($rows | map(select(.requests > 0 and .sent == 0 and .received == 0)) | map({x: [1, .requests], y: .guest_cpu})) | fit) as $io |
+([$runs[] | {x: [1, ([.guests[] | (.interrupts.tx | median) + (.wakes.rx | median)] | add) + (.ring_interrupts | median)], y: (.overhead | median)}] | fit) as $overhead |
+($overhead.costs[1] / 3) as $third | "not told apart: in " as $in | "none: an emulated node is as near as another" as $near | "assumption: as irq_ns; it is overhead, which is not compared" as $as_irq |
+"\($data), all runs: under which turns of each kind cost most nearly the same in all of them, of a grid" as $grid |
 "# SPDX-License-Identifier: GPL-2.0-or-later
 # Made by ./run model --fit of \($data), its calibration runs: not to be edited. Real Xen on emulated CPUs: what things cost there has nothing to do
 # with any hardware. Tasks, interrupts and polls cost what closer's clock gave them; what is between them is overhead.
@@ -71,33 +111,39 @@ memory = 1536MiB
 distance = 20
 
 [costs]",
-cost("switch_ns"; $overhead.costs[1]; $as_irq),
+cost("switch_ns"; $third; $as_irq),
 cost("migrate_ns"; 0; "assumption: there are no caches to be filled"),
-cost("wake_ns"; $overhead.costs[1]; $as_irq),
+cost("wake_ns"; $third; $as_irq),
 cost("task_switch_ns"; 0; $in + "the turns: the clock has no time between two tasks"),
-cost("irq_ns"; $overhead.costs[1]; measured($overhead; "all") + "; overhead of an interrupt or wake, beside \($overhead.costs[0] / 1e5 | round / 100) % of a CPU at all times"),
-cost("tick_ns"; $overhead.costs[1]; $as_irq),
+cost("irq_ns"; $third; measured($overhead; "all runs") + "; entry, wake and switch a third each, beside \($overhead.costs[0] / 1e5 | round / 100) % of a CPU at all times"),
+cost("tick_ns"; $third; $as_irq),
 cost("tick_hz"; 250; "Debian's kernel: CONFIG_HZ=250"),
 cost("hypercall_ns"; 0; $in + "what makes them"),
-cost("napi_turn_ns"; $tx.costs[0]; measured($tx; "send-*")),
-cost("netback_tx_ns"; $tx.costs[1]; measured($tx; "send-*")),
-cost("grant_map_ns"; $tx.costs[2]; measured($tx; "send-*")),
-cost("guest_rx_turn_ns"; $rx.costs[0]; measured($rx; "receive-*")),
-cost("netback_rx_ns"; $rx.costs[1]; measured($rx; "receive-*")),
-cost("dealloc_turn_ns"; $dealloc.costs[0]; measured($dealloc; "send-large, send-larger")),
-cost("dealloc_ns"; $dealloc.costs[1]; measured($dealloc; "send-large, send-larger")),
+"warm = \($cold.warm * 100)%
+warm.source = \($grid)",
+cost("cold_ns"; $cold.cold_ns; $grid),
+"cold_shared = \($cold.cold_shared * 100)%
+cold_shared.source = \($grid)",
+cost("napi_turn_ns"; $tx.costs[0]; measured($tx; "what was sent")),
+cost("netback_tx_ns"; $tx.costs[1]; measured($tx; "what was sent")),
+cost("grant_map_ns"; $tx.costs[2]; measured($tx; "what was sent")),
+cost("guest_rx_turn_ns"; $rx.costs[0]; measured($rx; "what was received")),
+cost("netback_rx_ns"; $rx.costs[1]; measured($rx; "what was received")),
+cost("dealloc_turn_ns"; $dealloc.costs[0]; measured($dealloc; "what was mapped")),
+cost("dealloc_ns"; $dealloc.costs[1]; measured($dealloc; "what was mapped")),
 cost("bridge_ns"; 0; $in + "netback_tx_ns"),
 cost("nic_ns"; 0; "none: the other end is a process of dom0"),
 cost("netfront_ns"; 0; $in + "stack_ns"),
-cost("stack_ns"; $send.costs[1]; measured($send; "send-*") + "; the guest's own time, application and ticks included"),
-cost("blkback_irq_ns"; $ring.costs[0]; measured($ring; "read-*, write-*")),
-cost("blkback_turn_ns"; $disk.costs[0]; measured($disk; "all") + "; without requests it wakes ten times a second"),
-cost("blkback_ns"; $disk.costs[1]; measured($disk; "all")),
-cost("blkback_page_ns"; ($disk.costs[2] - $byte) * 4096; measured($disk; "all") + "; beyond local_ps"),
-cost("blkfront_ns"; $io.costs[1] / 2; measured($io; "read-*, write-*") + "; half each way, application and ticks included"),
+cost("stack_ns"; $send.costs[1]; measured($send; "guests that only send") + "; the guest's own time, application and ticks included"),
+cost("blkback_irq_ns"; $ring.costs[0]; measured($ring; "guests with a disk that do not send")),
+cost("blkback_look_ns"; $look.costs[0]; measured($look; "guests whose disk has nothing to do")),
+cost("blkback_turn_ns"; $disk.costs[0]; measured($disk; "guests with a disk")),
+cost("blkback_ns"; $disk.costs[1]; measured($disk; "guests with a disk")),
+cost("blkback_page_ns"; ($disk.costs[2] - $byte) * 4096; measured($disk; "guests with a disk") + "; beyond local_ps"),
+cost("blkfront_ns"; $io.costs[1] / 2; measured($io; "guests that have only a disk") + "; half each way, application and ticks included"),
 cost("disk_driver_ns"; 0; "none: the disk is memory of dom0"),
 cost("grant_copy_ns"; 0; $in + "netback_tx_ns, netback_rx_ns"),
-cost("local_ps"; $byte * 1000; "the lesser of receive-*'s and read-*, write-*'s cost of a byte (\($rx.costs[2] * 1000 | round), \($disk.costs[2] * 1000 | round) ps)"),
+cost("local_ps"; $byte * 1000; "the lesser of what is received's and of a disk's cost of a byte (\($rx.costs[2] * 1000 | round), \($disk.costs[2] * 1000 | round) ps)"),
 cost("remote_ps"; $byte * 1000; $near),
 cost("latency_ns"; 0; $near), cost("remote_latency_ns"; 0; $near), cost("misses"; 0; $near),
 cost("node_bandwidth"; 0; "no limit of its own: in local_ps"), cost("link_bandwidth"; 0; "no limit of its own: in local_ps"),

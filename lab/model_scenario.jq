@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One run of what was measured (lab/model_data.jq) as a scenario: $run its name, $testbed the testbed's.
 def words: [splits(" +")] | map(select(. != ""));
-# Loads begin one after the other, so that no two of them always meet.
+# Loads begin one after the other, so that no two of them always meet, and go on at random times, for that too: guests' clocks are not one.
 def load($name; $guest; $i; $type; $keys): "
 [load \($name)]
 guest = \($guest)
 type = \($type)
 start = \($i * 700)us
 \($keys)";
-# At random times: who sends on time in the lab is late by more than what is between two packets. Of calibration's 200, 400 and 800 packets a second
-# a back end finds as many alone as it would of Poisson's.
+# Who sends on time in the lab is late by more than what is between two packets: a back end finds as many alone as it would of Poisson's.
 def packets($guest; $i; $name; $load; $inbound): load("\($guest)-\($i)\($name)"; $guest; $i; "packets";
 	"rate = \($load.rate)\npacket = \(($load.size | tonumber) + 42)\ninbound = \($inbound)\npoisson = yes\ncpu = 0");
 def disk($guest; $i; $load; $write): load("\($guest)-\($i)"; $guest; $i; "disk";
-	"rate = \($load.rate)\nrecord = \($load.size)\ndepth = \($load.depth // 1)\nrandom = 100%\nwrite = \($write)\nsize = 32MiB\ncpu = 1ns");
+	"rate = \($load.rate)\nrecord = \($load.size)\ndepth = \($load.depth // 1)\nrandom = 100%\npoisson = yes\nwrite = \($write)\nsize = 32MiB\ncpu = 1ns");
 
 . as $all | .runs[] | select(.run == $run) |
 "[scenario]

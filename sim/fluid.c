@@ -49,8 +49,10 @@ static void book_work(struct sim_fluid *fluid, struct sim_fluid_work *work, uint
 {
 	uint64_t net = net_ppm(fluid, work), sum = 0;
 
-	for (uint32_t v = 0; v < work->vcpu_count; v++) {
-		uint64_t all = over(fluid->on[work->on + v], ns), own = sim_scale(all, net, CL_PPM);
+	for (uint32_t i = 0; i < work->on_count; i++) {
+		uint32_t v = fluid->on[work->on + i].vcpu;
+		uint64_t all = over(fluid->on[work->on + i].ns, ns);
+		uint64_t own = sim_scale(all, net, CL_PPM);
 
 		if (!all)
 			continue;
@@ -159,6 +161,9 @@ void sim_settle(struct sim_world *world)
 
 		book_work(fluid, work, ns);
 		serve(fluid, work, ns);
+		if (work->domain->kind == SIM_DOM0 && work->task && !work->load && !work->finite &&
+		    work->task->guest == CL_NONE && work->wants > work->given)
+			fluid->short_ns += over(work->wants - work->given, ns);
 	}
 	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
 		book_vcpu(fluid->vcpus[v].vcpu, fluid->vcpus[v].given, fluid->vcpus[v].wants, ns);

@@ -64,10 +64,17 @@ struct sim_fluid_vcpu {
 	uint32_t set;
 	uint64_t limit; /* what the hypervisor gives it at most, as far as is known */
 	uint64_t wants, irqs, given;
+	uint64_t even;    /* what it had if all ran evenly where they may */
 	uint64_t wait_ns; /* until it has a pCPU after a wake */
 	uint64_t blocked_ppm;
 	uint64_t arrivals; /* that would wake it, a second */
 	uint32_t node_ppm[SIM_NODES_MAX];
+};
+
+/* A vCPU of its domain where a work may run, and what it wants, or is given, there: ns a second. */
+struct sim_fluid_place {
+	uint32_t vcpu;
+	uint64_t ns;
 };
 
 struct sim_fluid_work {
@@ -80,16 +87,17 @@ struct sim_fluid_work {
 	struct sim_burst burst;    /* of a unit */
 	uint64_t per_unit_ppm;     /* so often in each of the load's units */
 	uint64_t batch;            /* so many come together */
-	uint64_t turn_ns, turn_ps; /* of a batch that begins; of a unit */
+	enum sim_turn turn;        /* where there is turn_ns */
+	uint64_t turn_ns, turn_ps; /* of a batch that begins, all cold; of a unit, as it is */
 	uint32_t irqs, tasks, wakes;
 	uint64_t unit_ps;                /* as it is placed now */
 	uint64_t overhead_ps;            /* of a unit: wakes, switches, entries */
 	uint64_t wants, given;           /* ns a second, overhead and ticks included */
 	uint32_t first_vcpu, vcpu_count; /* of its domain, in fluid->vcpus */
 	uint64_t weight, most;           /* most: ns a second, of all its threads */
-	uint32_t on;  /* in fluid->on: by vCPU, ns a second that it wants there */
-	bool chained; /* comes in the batches of the work before */
-	bool finite;  /* a burst, which takes left_ns of its own time */
+	uint32_t on, on_count;           /* its places in fluid->on, by vCPU */
+	bool chained;                    /* comes in the batches of the work before */
+	bool finite;                     /* a burst, which takes left_ns of its own time */
 	uint64_t left_ns;
 };
 
@@ -104,11 +112,13 @@ struct sim_fluid {
 	struct sim_fluid_set *sets;
 	struct sim_fluid_vcpu *vcpus;
 	struct sim_fluid_work *works;
-	uint64_t *on;
+	struct sim_fluid_place *on;
 	uint32_t set_count, vcpu_count, work_count, set_cap, vcpu_cap, work_cap;
 	size_t on_count, on_cap;
 	uint64_t pcpu_use[SIM_PCPUS_MAX];
-	uint64_t wakes;                     /* of vCPUs, a second */
+	uint64_t short_ns; /* CPU time that dom0's processes asked for and did not get: need.c */
+	uint64_t wakes;    /* of vCPUs, a second */
+	uint64_t turns[SIM_TURNS + 1];      /* a second: of each kind; those that no other led to */
 	uint64_t *wants, *weights, *shares; /* scratch */
 	uint32_t scratch_cap;
 	uint32_t *order; /* sets by how many pCPUs they have */
@@ -129,19 +139,14 @@ void sim_fluid_share(uint64_t capacity, const uint64_t *wants, const uint64_t *w
 
 /* ---- between the files ---- */
 
-static inline uint64_t sim_scale(uint64_t value, uint64_t part, uint64_t whole)
-{
-	return whole ? (uint64_t)((unsigned __int128)value * part / whole) : 0;
-}
-
-static inline uint64_t sim_least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* fluid_work.c: sets, vCPUs and works, as all is placed now. False: no memory. */
 bool sim_fluid_build(struct sim_fluid *fluid);
-bool sim_fluid_may_run(const struct sim_fluid_work *work, uint32_t vcpu);
+static inline struct sim_fluid_vcpu *sim_fluid_vcpu_of(struct sim_fluid *fluid,
+						       const struct sim_fluid_work *work,
+						       const struct sim_fluid_place *place)
+{
+	return &fluid->vcpus[work->first_vcpu + place->vcpu];
+}
 void sim_fluid_price(struct sim_fluid *fluid);
 /* fluid_rate.c */
 void sim_fluid_ask(struct sim_fluid *fluid);

@@ -43,45 +43,44 @@ void sim_fluid_share(uint64_t capacity, const uint64_t *wants, const uint64_t *w
 
 /* ---- a kernel's vCPUs ---- */
 
-static void put_on(struct sim_fluid *fluid, struct sim_fluid_work *work, uint32_t vcpu, uint64_t ns)
+static void put_on(struct sim_fluid *fluid, struct sim_fluid_work *work,
+		   struct sim_fluid_place *place, uint64_t ns)
 {
-	fluid->on[work->on + vcpu] += ns;
-	fluid->vcpus[work->first_vcpu + vcpu].wants += ns;
+	struct sim_fluid_vcpu *vcpu = sim_fluid_vcpu_of(fluid, work, place);
+
+	place->ns += ns;
+	vcpu->wants += ns;
 	if (work->irq)
-		fluid->vcpus[work->first_vcpu + vcpu].irqs += ns;
+		vcpu->irqs += ns;
 }
 
-static uint64_t room_on(const struct sim_fluid *fluid, const struct sim_fluid_work *work,
-			uint32_t vcpu)
+static uint64_t room_on(struct sim_fluid *fluid, const struct sim_fluid_work *work,
+			const struct sim_fluid_place *place)
 {
-	const struct sim_fluid_vcpu *at = &fluid->vcpus[work->first_vcpu + vcpu];
+	const struct sim_fluid_vcpu *at = sim_fluid_vcpu_of(fluid, work, place);
 
 	return at->wants < at->limit ? at->limit - at->wants : 0;
 }
 
-static uint32_t choices(const struct sim_fluid_work *work)
-{
-	uint32_t n = 0;
-
-	for (uint32_t v = 0; v < work->vcpu_count; v++)
-		n += sim_fluid_may_run(work, v);
-	return n;
-}
-
 /* Where it was, while that is idle most of the time; else where is most room. */
-static uint32_t choose(const struct sim_fluid *fluid, const struct sim_fluid_work *work)
+static struct sim_fluid_place *choose(struct sim_fluid *fluid, const struct sim_fluid_work *work)
 {
-	uint32_t here = work->task ? work->task->vcpu : 0, best = CL_NONE;
+	struct sim_fluid_place *places = &fluid->on[work->on], *best = NULL;
+	uint32_t here = work->task ? work->task->vcpu % work->vcpu_count : 0, first = 0;
+	uint64_t most = 0;
 
-	for (uint32_t i = 0; i < work->vcpu_count; i++) {
-		uint32_t v = (here + i) % work->vcpu_count;
+	while (first < work->on_count && places[first].vcpu < here)
+		first++;
+	for (uint32_t i = 0; i < work->on_count; i++) {
+		struct sim_fluid_place *place = &places[(first + i) % work->on_count];
+		uint64_t room = room_on(fluid, work, place);
 
-		if (!sim_fluid_may_run(work, v))
-			continue;
-		if (i == 0 && room_on(fluid, work, v) > SECOND / 2)
-			return v;
-		if (best == CL_NONE || room_on(fluid, work, v) > room_on(fluid, work, best))
-			best = v;
+		if (place->vcpu == here && room > SECOND / 2)
+			return place;
+		if (!best || room > most) {
+			best = place;
+			most = room;
+		}
 	}
 	return best;
 }
@@ -90,30 +89,28 @@ static uint32_t choose(const struct sim_fluid *fluid, const struct sim_fluid_wor
 static void spread_one(struct sim_fluid *fluid, struct sim_fluid_work *work)
 {
 	uint64_t left = sim_least(work->wants, work->most);
-	uint32_t n = choices(work);
 
-	for (uint32_t i = 0; i < n && left > 0; i++) {
-		uint32_t v = choose(fluid, work);
-		uint64_t part = sim_least(left, room_on(fluid, work, v));
+	for (uint32_t i = 0; i < work->on_count && left > 0; i++) {
+		struct sim_fluid_place *place = choose(fluid, work);
+		uint64_t part = sim_least(left, room_on(fluid, work, place));
 
-		put_on(fluid, work, v, part);
+		put_on(fluid, work, place, part);
 		left -= part;
 	}
-	for (uint32_t v = 0; v < work->vcpu_count && left > 0; v++)
-		if (sim_fluid_may_run(work, v))
-			put_on(fluid, work, v, left / n);
+	for (uint32_t i = 0; i < work->on_count && left > 0; i++)
+		put_on(fluid, work, &fluid->on[work->on + i], left / work->on_count);
 }
 
 /* Those who have no choice come first. */
 static void spread(struct sim_fluid *fluid)
 {
 	for (size_t i = 0; i < fluid->on_count; i++)
-		fluid->on[i] = 0;
+		fluid->on[i].ns = 0;
 	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
 		fluid->vcpus[v].wants = fluid->vcpus[v].irqs = 0;
 	for (uint32_t pass = 0; pass < 2; pass++)
 		for (uint32_t i = 0; i < fluid->work_count; i++)
-			if ((choices(&fluid->works[i]) > 1) == (pass == 1))
+			if ((fluid->works[i].on_count > 1) == (pass == 1))
 				spread_one(fluid, &fluid->works[i]);
 }
 
@@ -180,10 +177,16 @@ static void share_pcpus(struct sim_fluid *fluid)
 
 /* ---- back to the works ---- */
 
-static bool is_on(const struct sim_fluid *fluid, const struct sim_fluid_work *work, uint32_t v)
+/* NULL: it is not on that vCPU. */
+static struct sim_fluid_place *place_on(struct sim_fluid *fluid, const struct sim_fluid_work *work,
+					uint32_t v)
 {
-	return v >= work->first_vcpu && v < work->first_vcpu + work->vcpu_count &&
-	       fluid->on[work->on + v - work->first_vcpu] > 0;
+	if (v < work->first_vcpu || v >= work->first_vcpu + work->vcpu_count)
+		return NULL;
+	for (uint32_t i = 0; i < work->on_count; i++)
+		if (fluid->on[work->on + i].vcpu == v - work->first_vcpu)
+			return &fluid->on[work->on + i];
+	return NULL;
 }
 
 /* Of a vCPU that has not what it wants: interrupts first, then tasks. */
@@ -195,17 +198,18 @@ static void divide(struct sim_fluid *fluid, uint32_t v)
 	for (uint32_t pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < fluid->work_count; i++) {
 			const struct sim_fluid_work *work = &fluid->works[i];
-			bool has = is_on(fluid, work, v) && (work->irq != NULL) == (pass == 0);
+			const struct sim_fluid_place *place = (work->irq != NULL) == (pass == 0)
+								      ? place_on(fluid, work, v)
+								      : NULL;
 
-			fluid->wants[i] = has ? fluid->on[work->on + v - work->first_vcpu] : 0;
+			fluid->wants[i] = place ? place->ns : 0;
 			fluid->weights[i] = work->weight;
 		}
 		sim_fluid_share(pass == 0 ? irqs : vcpu->given - irqs, fluid->wants, fluid->weights,
 				fluid->work_count, fluid->shares);
 		for (uint32_t i = 0; i < fluid->work_count; i++)
 			if (fluid->wants[i])
-				fluid->on[fluid->works[i].on + v - fluid->works[i].first_vcpu] =
-					fluid->shares[i];
+				place_on(fluid, &fluid->works[i], v)->ns = fluid->shares[i];
 	}
 }
 
@@ -218,8 +222,8 @@ static void give(struct sim_fluid *fluid)
 		struct sim_fluid_work *work = &fluid->works[i];
 
 		work->given = 0;
-		for (uint32_t v = 0; v < work->vcpu_count; v++)
-			work->given += fluid->on[work->on + v];
+		for (uint32_t k = 0; k < work->on_count; k++)
+			work->given += fluid->on[work->on + k].ns;
 	}
 }
 
@@ -241,16 +245,16 @@ static uint64_t free_in(const struct sim_fluid *fluid, const struct cl_cpuset *s
 
 /* So much of the vCPU's time, on these pCPUs as they have room. */
 static void occupy(struct sim_fluid *fluid, struct sim_fluid_vcpu *vcpu,
-		   const struct cl_cpuset *set, uint64_t ns, uint64_t ret_use[SIM_PCPUS_MAX])
+		   const struct cl_cpuset *set, uint64_t ns)
 {
-	uint64_t all = free_in(fluid, set), n = cl_cpuset_count(set);
+	uint64_t all = free_in(fluid, set), n = all ? 0 : cl_cpuset_count(set);
 
 	for (uint32_t p = cl_cpuset_next(set, 0); p != CL_NONE; p = cl_cpuset_next(set, p + 1)) {
 		uint64_t part = all ? sim_scale(ns, free_of(fluid, p), all) : ns / n;
 
-		ret_use[p] += part;
+		fluid->pcpu_use[p] += part;
 		vcpu->node_ppm[fluid->world->pcpus[p].node] +=
-			(uint32_t)sim_scale(CL_PPM, part, vcpu->given ? vcpu->given : 1);
+			(uint32_t)sim_scale(CL_PPM, part, vcpu->given);
 	}
 }
 
@@ -274,19 +278,17 @@ static void locate_vcpu(struct sim_fluid *fluid, struct sim_fluid_vcpu *vcpu)
 {
 	const struct sim_fluid_set *set = &fluid->sets[vcpu->set];
 	struct cl_cpuset liked = vcpu->vcpu->soft;
-	uint64_t use[SIM_PCPUS_MAX] = { 0 }, near = 0;
+	uint64_t near = 0;
 
 	memset(vcpu->node_ppm, 0, sizeof(vcpu->node_ppm));
 	cl_cpuset_and(&liked, &set->pcpus);
-	if (!cl_cpuset_empty(&liked)) {
-		near = sim_least(vcpu->given, free_in(fluid, &liked));
-		occupy(fluid, vcpu, &liked, near, use);
-	}
 	stay(fluid, vcpu->vcpu, cl_cpuset_empty(&liked) ? &set->pcpus : &liked);
-	if (near < vcpu->given || vcpu->given == 0)
-		occupy(fluid, vcpu, &set->pcpus, vcpu->given - near, use);
-	for (uint32_t p = 0; p < fluid->world->pcpu_count; p++)
-		fluid->pcpu_use[p] += use[p];
+	if (!cl_cpuset_empty(&liked) && vcpu->given > 0) {
+		near = sim_least(vcpu->given, free_in(fluid, &liked));
+		occupy(fluid, vcpu, &liked, near);
+	}
+	if (near < vcpu->given)
+		occupy(fluid, vcpu, &set->pcpus, vcpu->given - near);
 	if (vcpu->given == 0) /* what it would cost there */
 		vcpu->node_ppm[vcpu->vcpu->pcpu->node] = CL_PPM;
 }

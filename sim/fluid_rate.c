@@ -172,9 +172,10 @@ static void find_passes(struct sim_fluid *fluid)
 
 		if (!work->load)
 			continue;
-		for (uint32_t v = 0; v < work->vcpu_count && work->wakes; v++)
-			if (fluid->on[work->on + v])
-				wait = fluid->vcpus[work->first_vcpu + v].wait_ns;
+		for (uint32_t k = 0; k < work->on_count && work->wakes; k++)
+			if (fluid->on[work->on + k].ns)
+				wait = sim_fluid_vcpu_of(fluid, work, &fluid->on[work->on + k])
+					       ->wait_ns;
 		work->load->rate.pass_ns +=
 			sim_scale(work->unit_ps + work->overhead_ps, work->per_unit_ppm,
 				  CL_PPM * MANY) +

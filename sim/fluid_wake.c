@@ -20,19 +20,11 @@
 #include "fluid.h"
 #include "sched_credit2.h"
 
+#include <string.h>
+
 #define SECOND CL_NS_PER_S
 #define MANY   1000u
 #define ONE    (UINT64_C(1) << 31)
-
-/* exp(-x), of ONE. */
-static uint64_t exp_minus(uint64_t x_ppm)
-{
-	uint64_t part = sim_scale(x_ppm, ONE, CL_PPM * 1024), value = ONE - sim_least(part, ONE);
-
-	for (unsigned i = 0; i < 10; i++)
-		value = value * value / ONE;
-	return value;
-}
 
 static uint64_t root_of(uint64_t square)
 {
@@ -124,21 +116,54 @@ static uint64_t slow_ppm(const struct sim_fluid *fluid, const struct cl_cpuset *
 	return sim_scale(sim_least(sim_scale(CL_PPM, 2 * over, busy), CL_PPM), CL_PPM - smt, smt);
 }
 
-/* What is bound to one pCPU cannot look for a free core: its sibling is as busy as it is. */
+/*
+ * What is bound to one pCPU cannot look for a free core, but others can: who comes back to a core
+ * that is shared by then goes to a free one, and comes back to that. So its sibling is as busy as
+ * those make it who are bound there, and shared with others only as far as there are too few cores.
+ * A kernel's tasks go on where one is idle, so that at the moment they may be on any of their
+ * vCPUs.
+ */
 static uint64_t slow_on_one_ppm(const struct sim_fluid *fluid, const struct cl_cpuset *set)
 {
 	const struct sim_world *world = fluid->world;
 	uint32_t sibling = world->pcpus[cl_cpuset_next(set, 0)].sibling;
-	uint64_t smt = world->costs.smt_speed, busy;
+	uint64_t smt = world->costs.smt_speed, bound = 0, others = 0;
 
 	if (sibling == CL_NONE || !smt)
 		return 0;
-	busy = sim_least(sim_scale(CL_PPM, fluid->pcpu_use[sibling], SECOND), CL_PPM);
-	return sim_scale(busy, CL_PPM - smt, smt);
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++) {
+		const struct sim_fluid_set *of = &fluid->sets[fluid->vcpus[v].set];
+
+		if (of->count == 1 && cl_cpuset_has(&of->pcpus, sibling))
+			bound += fluid->vcpus[v].even;
+	}
+	for (uint32_t i = 0; i < fluid->set_count && !others; i++) {
+		const struct sim_fluid_set *wide = &fluid->sets[fluid->order[i]];
+
+		if (wide->count > 1 && cl_cpuset_has(&wide->pcpus, sibling))
+			others = slow_ppm(fluid, &wide->pcpus);
+	}
+	bound = sim_least(sim_scale(CL_PPM, bound, SECOND), CL_PPM);
+	return sim_least(sim_scale(bound, CL_PPM - smt, smt) + others,
+			 sim_scale(CL_PPM, CL_PPM - smt, smt));
+}
+
+static void find_even(struct sim_fluid *fluid)
+{
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		fluid->vcpus[v].even = 0;
+	for (uint32_t i = 0; i < fluid->work_count; i++) {
+		const struct sim_fluid_work *work = &fluid->works[i];
+
+		for (uint32_t k = 0; k < work->on_count; k++)
+			sim_fluid_vcpu_of(fluid, work, &fluid->on[work->on + k])->even +=
+				work->given / work->on_count;
+	}
 }
 
 static void find_sets(struct sim_fluid *fluid)
 {
+	find_even(fluid);
 	for (uint32_t i = 0; i < fluid->set_count; i++) {
 		struct sim_fluid_set *set = &fluid->sets[i];
 
@@ -163,7 +188,7 @@ static uint64_t queue_of(const struct sim_fluid *fluid, const struct sim_fluid_s
 /* Where none is free. rate: how often a vCPU displaces another on a pCPU, a second. */
 static uint64_t full_wait_ns(const struct sim_pool *pool, uint64_t rate, uint64_t queue)
 {
-	uint64_t recent = ONE - exp_minus(sim_scale(rate, pool->ratelimit_ns, MANY)), all = ONE;
+	uint64_t recent = ONE - sim_exp_minus(sim_scale(rate, pool->ratelimit_ns, MANY)), all = ONE;
 
 	if (pool->ops == &sim_sched_credit)
 		return pool->ratelimit_ns -
@@ -202,13 +227,14 @@ struct state { /* of the vCPUs on which a work runs, as much as it does on each 
 	uint64_t busy_ppm, own_ppm, blocked_ppm, move_ppm, wait_ns;
 };
 
-static struct state state_of(const struct sim_fluid *fluid, const struct sim_fluid_work *work)
+static struct state state_of(struct sim_fluid *fluid, const struct sim_fluid_work *work)
 {
 	struct state state = { 0 };
 
-	for (uint32_t i = 0; i < work->vcpu_count; i++) {
-		const struct sim_fluid_vcpu *vcpu = &fluid->vcpus[work->first_vcpu + i];
-		uint64_t on = fluid->on[work->on + i];
+	for (uint32_t i = 0; i < work->on_count; i++) {
+		const struct sim_fluid_place *place = &fluid->on[work->on + i];
+		const struct sim_fluid_vcpu *vcpu = sim_fluid_vcpu_of(fluid, work, place);
+		uint64_t on = place->ns;
 
 		if (!on)
 			continue;
@@ -222,6 +248,21 @@ static struct state state_of(const struct sim_fluid *fluid, const struct sim_flu
 	state.busy_ppm = sim_least(state.busy_ppm, CL_PPM);
 	state.own_ppm = sim_least(state.own_ppm, state.busy_ppm);
 	return state;
+}
+
+/* Of a footprint that is used so often a second, at random: what is gone when it is next used. */
+static uint64_t gone_ppm(const struct sim_fluid *fluid, uint64_t rate)
+{
+	return sim_scale(CL_PPM, SECOND, SECOND + rate * fluid->world->costs.cold_ns);
+}
+
+static uint64_t turn_of(const struct sim_fluid *fluid, const struct sim_fluid_work *work)
+{
+	uint64_t own = gone_ppm(fluid, fluid->turns[work->turn]);
+	uint64_t shared =
+		sim_turn_follows(work->turn) ? 0 : gone_ppm(fluid, fluid->turns[SIM_TURNS]);
+
+	return sim_turn_of(&fluid->world->costs, work->turn_ns, own, shared);
 }
 
 /* arrivals: batches a second. Those that begin something. */
@@ -243,17 +284,18 @@ static uint64_t find_overhead(struct sim_fluid *fluid, struct sim_fluid_work *wo
 				sim_scale(costs->migrate_ns, state.move_ppm, CL_PPM),
 			wakes, CL_PPM);
 	work->overhead_ps = sim_scale(begins * SIM_GIVEN, ns * MANY, units ? units : 1);
-	work->turn_ps = sim_scale(begins * SIM_GIVEN, work->turn_ns * MANY, units ? units : 1);
+	work->turn_ps =
+		sim_scale(begins * SIM_GIVEN, turn_of(fluid, work) * MANY, units ? units : 1);
 	fluid->wakes += sim_scale(begins, wakes, CL_PPM);
-	for (uint32_t v = 0; v < work->vcpu_count; v++)
-		fluid->vcpus[work->first_vcpu + v].arrivals +=
-			sim_scale(work->wakes * arrivals, fluid->on[work->on + v], work->given);
+	for (uint32_t k = 0; k < work->on_count; k++)
+		sim_fluid_vcpu_of(fluid, work, &fluid->on[work->on + k])->arrivals +=
+			sim_scale(work->wakes * arrivals, fluid->on[work->on + k].ns, work->given);
 	return begins;
 }
 
 static void find_overheads(struct sim_fluid *fluid)
 {
-	uint64_t begins = 0;
+	uint64_t begins = 0, turns[SIM_TURNS + 1] = { 0 };
 
 	for (uint32_t i = 0; i < fluid->work_count; i++) {
 		struct sim_fluid_work *work = &fluid->works[i];
@@ -265,7 +307,12 @@ static void find_overheads(struct sim_fluid *fluid)
 				chained ? begins
 					: sim_scale(work->load->rate.given, work->per_unit_ppm,
 						    CL_PPM * work->batch * SIM_GIVEN));
+		if (!work->load || !work->given || !work->turn_ns)
+			continue;
+		turns[work->turn] += begins;
+		turns[SIM_TURNS] += sim_turn_follows(work->turn) ? 0 : begins;
 	}
+	memcpy(fluid->turns, turns, sizeof(turns));
 }
 
 /* Many wakes mean long waits, and these few wakes: each go changes less (Mann's iteration). */

@@ -79,7 +79,7 @@ static bool add_vcpus(struct sim_fluid *fluid, struct sim_domain *domain, uint32
 	return true;
 }
 
-bool sim_fluid_may_run(const struct sim_fluid_work *work, uint32_t vcpu)
+static bool may_run(const struct sim_fluid_work *work, uint32_t vcpu)
 {
 	const struct sim_task *task = work->task;
 
@@ -97,29 +97,16 @@ bool sim_fluid_may_run(const struct sim_fluid_work *work, uint32_t vcpu)
 static struct sim_fluid_work *add_work(struct sim_fluid *fluid, struct sim_domain *domain,
 				       uint32_t first)
 {
-	size_t on = fluid->on_count + domain->vcpu_count;
-	struct sim_fluid_work *work;
-
-	if (on > fluid->on_cap) {
-		uint64_t *more = realloc(fluid->on, on * 2 * sizeof(*more));
-
-		if (!more)
-			return NULL;
-		fluid->on = more;
-		fluid->on_cap = on * 2;
-	}
-	work = add((void **)&fluid->works, &fluid->work_count, &fluid->work_cap, sizeof(*work));
+	struct sim_fluid_work *work =
+		add((void **)&fluid->works, &fluid->work_count, &fluid->work_cap, sizeof(*work));
 	if (!work)
 		return NULL;
 	work->domain = domain;
 	work->first_vcpu = first;
 	work->vcpu_count = domain->vcpu_count;
-	work->on = (uint32_t)fluid->on_count;
 	work->weight = 1024;
 	work->most = CL_NS_PER_S;
 	work->batch = 1;
-	memset(&fluid->on[fluid->on_count], 0, (on - fluid->on_count) * sizeof(*fluid->on));
-	fluid->on_count = on;
 	return work;
 }
 
@@ -152,9 +139,11 @@ struct role {
 	struct sim_irq *irq;
 	struct sim_burst burst;
 	/* for each batch that finds nobody at work: */
+	enum sim_turn turn;
 	uint64_t turn_ns;
 	uint32_t irqs, tasks, wakes;
 	bool chained; /* what comes to it is what the one before has made of it */
+	bool single;  /* of a batch they come one by one */
 };
 
 static bool add_role(struct sim_fluid *fluid, struct sim_load *load, const struct sim_part *part,
@@ -180,8 +169,11 @@ static bool add_role(struct sim_fluid *fluid, struct sim_load *load, const struc
 	work->irq = role->irq;
 	work->burst = role->burst;
 	work->per_unit_ppm = (part ? part->ppm : CL_PPM) / share_of;
-	work->batch = part && part->batch ? part->batch : 1;
+	work->batch = part && part->batch && !role->single ? part->batch : 1;
+	work->turn = role->turn;
 	work->turn_ns = role->turn_ns;
+	/* Until it is known how many begin: else what is nothing but a turn would never begin. */
+	work->turn_ps = role->turn_ns * MANY / work->batch;
 	work->irqs = role->irqs;
 	work->tasks = role->tasks;
 	work->wakes = role->wakes;
@@ -227,6 +219,7 @@ static bool add_send(struct sim_fluid *fluid, struct sim_load *load, const struc
 		  .task = thread ? &queue->napi : NULL,
 		  .irq = thread ? NULL : &queue->tx_irq,
 		  .burst = { back, part->bytes, home, CL_NONE },
+		  .turn = SIM_TURN_SEND,
 		  .turn_ns = c->napi_turn_ns,
 		  .irqs = 1,
 		  .tasks = thread,
@@ -235,6 +228,7 @@ static bool add_send(struct sim_fluid *fluid, struct sim_load *load, const struc
 		{ .kind = SIM_FLUID_DEALLOC,
 		  .task = &queue->dealloc,
 		  .burst = { mapped ? c->dealloc_ns : 0, 0, home, CL_NONE },
+		  .turn = SIM_TURN_DEALLOC,
 		  .turn_ns = mapped ? c->dealloc_turn_ns : 0,
 		  .tasks = 1,
 		  .chained = true },
@@ -264,6 +258,7 @@ static bool add_receive(struct sim_fluid *fluid, struct sim_load *load, const st
 		{ .kind = SIM_FLUID_GUEST_RX,
 		  .task = &queue->guest_rx,
 		  .burst = { c->netback_rx_ns + c->grant_copy_ns, part->bytes, CL_NONE, home },
+		  .turn = SIM_TURN_RECEIVE,
 		  .turn_ns = c->guest_rx_turn_ns,
 		  .tasks = 1,
 		  .chained = true },
@@ -288,18 +283,23 @@ static bool add_disk(struct sim_fluid *fluid, struct sim_load *load, const struc
 	struct sim_disk *disk = ring->vbd->disk;
 	uint64_t pages = (part->bytes + SIM_PAGE - 1) / SIM_PAGE;
 	uint64_t back = c->blkback_ns + c->disk_driver_ns + pages * c->blkback_page_ns;
+	/* The disk answers each when it is through: when the one before has long been taken. */
+	bool apart = disk->bandwidth && sim_scale(part->bytes, CL_NS_PER_S, disk->bandwidth) >
+						c->irq_ns + c->disk_driver_ns + c->blkfront_ns;
 	const struct role roles[] = {
 		{ .kind = SIM_FLUID_DISK_IRQ,
 		  .irq = &disk->irq,
 		  .burst = { disk->in_memory ? 0 : c->disk_driver_ns, 0, disk->node, CL_NONE },
 		  .irqs = 1,
-		  .wakes = 1 },
+		  .wakes = 1,
+		  .single = apart },
 		{ .kind = SIM_FLUID_FRONT,
 		  .irq = &ring->front_irq,
 		  .burst = { c->blkfront_ns, 0, CL_NONE, CL_NONE },
 		  .irqs = 1,
 		  .wakes = 1,
-		  .chained = true },
+		  .chained = true,
+		  .single = apart },
 		{ .kind = SIM_FLUID_APPLICATION,
 		  .burst = { part->own_ns + c->blkfront_ns, 0, CL_NONE, CL_NONE },
 		  .tasks = 1,
@@ -307,6 +307,7 @@ static bool add_disk(struct sim_fluid *fluid, struct sim_load *load, const struc
 		  .chained = !part->paced },
 		{ .kind = SIM_FLUID_BLKBACK_IRQ,
 		  .irq = &ring->irq,
+		  .turn = SIM_TURN_BLKBACK_IRQ,
 		  .turn_ns = c->blkback_irq_ns + 1,
 		  .irqs = 1,
 		  .wakes = 1,
@@ -315,6 +316,7 @@ static bool add_disk(struct sim_fluid *fluid, struct sim_load *load, const struc
 		  .task = &ring->blkback,
 		  .burst = { back, disk->in_memory ? part->bytes : 0, sim_domain_node(load->domain),
 			     disk->node },
+		  .turn = SIM_TURN_BLKBACK,
 		  .turn_ns = c->blkback_turn_ns,
 		  .tasks = 1,
 		  .chained = true },
@@ -356,6 +358,30 @@ static bool add_load(struct sim_fluid *fluid, struct sim_load *load)
 	for (uint32_t i = 0; fine && i < load->rate.part_count; i++)
 		fine = add_part(fluid, load, &load->rate.parts[i]);
 	return fine;
+}
+
+/* Where each may run, for the whole turn. */
+static bool add_places(struct sim_fluid *fluid)
+{
+	for (uint32_t i = 0; i < fluid->work_count; i++) {
+		struct sim_fluid_work *work = &fluid->works[i];
+		size_t most = fluid->on_count + work->vcpu_count;
+
+		if (most > fluid->on_cap) {
+			struct sim_fluid_place *more = realloc(fluid->on, most * 2 * sizeof(*more));
+
+			if (!more)
+				return false;
+			fluid->on = more;
+			fluid->on_cap = most * 2;
+		}
+		work->on = (uint32_t)fluid->on_count;
+		for (uint32_t v = 0; v < work->vcpu_count; v++)
+			if (may_run(work, v))
+				fluid->on[fluid->on_count++] = (struct sim_fluid_place){ v, 0 };
+		work->on_count = (uint32_t)fluid->on_count - work->on;
+	}
+	return true;
 }
 
 static bool add_scratch(struct sim_fluid *fluid)
@@ -422,7 +448,7 @@ bool sim_fluid_build(struct sim_fluid *fluid)
 		for (; from < fluid->work_count; from++)
 			fluid->works[from].load_index = i;
 	}
-	return add_scratch(fluid) && sort_sets(fluid);
+	return add_places(fluid) && add_scratch(fluid) && sort_sets(fluid);
 }
 
 /* ---- what it costs ---- */
@@ -456,16 +482,16 @@ void sim_fluid_price(struct sim_fluid *fluid)
 {
 	for (uint32_t i = 0; i < fluid->work_count; i++) {
 		struct sim_fluid_work *work = &fluid->works[i];
-		const uint64_t *on = &fluid->on[work->on];
 		unsigned __int128 sum = 0;
 		uint64_t all = 0;
 
-		for (uint32_t v = 0; v < work->vcpu_count; v++) {
-			uint64_t part = work->given ? on[v] : sim_fluid_may_run(work, v);
+		for (uint32_t k = 0; k < work->on_count; k++) {
+			const struct sim_fluid_place *place = &fluid->on[work->on + k];
+			uint64_t part = work->given ? place->ns : 1;
 
 			if (part)
 				sum += (unsigned __int128)cost_on(
-					       fluid, work, &fluid->vcpus[work->first_vcpu + v]) *
+					       fluid, work, sim_fluid_vcpu_of(fluid, work, place)) *
 				       part;
 			all += part;
 		}

@@ -13,6 +13,11 @@ uint64_t sim_vcpu_cpu_ns(const struct sim_world *world, const struct sim_vcpu *v
 	return vcpu->cpu_ns + (vcpu->state == SIM_VCPU_RUNNING ? now - vcpu->since_ns : 0);
 }
 
+uint64_t sim_pcpu_busy_ns(const struct sim_pcpu *pcpu)
+{
+	return pcpu->busy_ns + (pcpu->running ? pcpu->world->queue.now_ns - pcpu->since_ns : 0);
+}
+
 void sim_vcpu_account(struct sim_world *world, struct sim_vcpu *vcpu)
 {
 	uint64_t spent = world->queue.now_ns - vcpu->since_ns;

@@ -26,6 +26,18 @@ struct sim_vif;
 struct sim_nic;
 struct sim_packet;
 
+/* ---- turns: warm.c ---- */
+
+/* What a turn that begins now costs: ns after a long pause, less where there was one lately. */
+uint64_t sim_turn_ns(struct sim_domain *back, enum sim_turn turn, uint64_t ns);
+/* Another turn has just led to it: what all share is warm. */
+bool sim_turn_follows(enum sim_turn turn);
+/* The same where so much of its own and of the shared footprint is gone. */
+uint64_t sim_turn_of(const struct sim_costs *costs, uint64_t ns, uint64_t own_ppm,
+		     uint64_t shared_ppm);
+/* exp(-x), of 2^31. */
+uint64_t sim_exp_minus(uint64_t x_ppm);
+
 /* ---- packets ---- */
 
 struct sim_packet { /* its owner's, from send to the call of its flow */

@@ -44,7 +44,7 @@ struct doer {
 struct disk_load {
 	struct sim_load load;
 	uint64_t record, size, depth, rate, apart, write_ppm, random_ppm, cached, cpu_ns, fresh;
-	uint64_t memory, dirty_background, dirty_most, mean, swing;
+	uint64_t memory, dirty_background, dirty_most, mean, swing, poisson;
 	struct sim_trace trace; /* which share of the rate; none: all of it, always */
 	struct doer *all;
 	struct sim_cache cache;
@@ -262,10 +262,13 @@ static void next(struct doer *doer)
 	struct sim_queue *queue = &disk->load.world->queue;
 
 	doer->began_ns = queue->now_ns;
-	if (disk->rate && disk->trace.count) {
+	if (disk->rate && (disk->trace.count || disk->poisson)) {
+		uint64_t each =
+			CL_NS_PER_S * CL_PPM / (disk->rate * share_at(disk, disk->start_ns));
+
 		doer->began_ns = disk->start_ns;
 		disk->start_ns +=
-			CL_NS_PER_S * CL_PPM / (disk->rate * share_at(disk, disk->start_ns));
+			disk->poisson ? sim_random_exponential(&disk->load.random, each) : each;
 	} else if (disk->rate)
 		doer->began_ns = disk->start_ns + (uint64_t)((unsigned __int128)disk->taken++ *
 							     CL_NS_PER_S / disk->rate);
@@ -478,6 +481,7 @@ static const struct sim_load_param params[] = {
 	{ "rate", "records a second, as far as those at a time get through with them; 0 is as fast as they can", SIM_PER_S, 0, 0, 10000000, IN(rate) },
 	{ "mean", "at a rate: share of it that is asked for on the average, by a trace that is made up for each guest; 100 %: always all", SIM_PPM, CL_PPM, 0, CL_PPM, IN(mean) },
 	{ "swing", "made up: a day goes up and down by it, the least at four", SIM_PPM, 200000, 0, CL_PPM, IN(swing) },
+	{ "poisson", "at a rate: at random times, else at even ones", SIM_BOOL, 0, 0, 1, IN(poisson) },
 	{ "apart", "at a rate: each guest begins at a time of its own, else all at once", SIM_BOOL, 0, 0, 1, IN(apart) },
 	{ "write", "share of the records that are written", SIM_PPM, 0, 0, CL_PPM, IN(write_ppm) },
 	{ "random", "share of the records that are anywhere in the file; the others come in order", SIM_PPM, 0, 0, CL_PPM, IN(random_ppm) },

@@ -34,6 +34,7 @@ struct manager {
 	/* counted */
 	struct sim_histogram late;
 	uint64_t given_up, dead_ns, jobs, before_ns, counted_ns;
+	uint64_t rest_ns; /* by rates: of a job that is under way */
 };
 
 #define IN(member) offsetof(struct manager, member)
@@ -224,20 +225,29 @@ static uint64_t needs_ns(const struct manager *manager, uint32_t i)
 	return i == 0 ? ns + manager->beat_ns * CL_NS_PER_MS / manager->beat_every_ns * 1000 : ns;
 }
 
+/* How long one that is behind needs a CPU for itself. */
+static uint64_t catch_up_ns(uint64_t behind_ns, uint64_t needs)
+{
+	uint64_t left = needs < CL_NS_PER_S ? CL_NS_PER_S - needs : 1;
+
+	return sim_least(sim_scale(behind_ns, CL_NS_PER_S, left) + 1, CL_NS_PER_S);
+}
+
 static void ask(struct sim_load *load)
 {
 	struct manager *manager = (struct manager *)load;
-	bool behind = false;
+	uint64_t least_ns = UINT64_MAX;
 
 	for (uint32_t i = 0; i < manager->worker_count; i++) {
 		struct worker *worker = &manager->workers[i];
 		uint64_t needs = needs_ns(manager, i);
 
-		behind |= worker->behind_ns > 0;
+		if (worker->behind_ns)
+			least_ns = sim_least(least_ns, catch_up_ns(worker->behind_ns, needs));
 		worker->task.rate_ns =
 			worker->behind_ns || needs > CL_NS_PER_S ? CL_NS_PER_S : needs;
 	}
-	load->rate.until_ns = behind ? load->world->queue.now_ns + CL_NS_PER_S : 0;
+	load->rate.until_ns = least_ns != UINT64_MAX ? load->world->queue.now_ns + least_ns : 0;
 }
 
 static void gave(struct sim_load *load, uint64_t ns, uint64_t units)
@@ -259,8 +269,10 @@ static void gave(struct sim_load *load, uint64_t ns, uint64_t units)
 		worker->behind_ns -= got < worker->behind_ns ? got : worker->behind_ns;
 		if (worker->behind_ns < CL_NS_PER_MS)
 			worker->behind_ns = 0;
-		manager->jobs += got / manager->job_ns;
+		manager->rest_ns += got;
 	}
+	manager->jobs += manager->rest_ns / manager->job_ns;
+	manager->rest_ns %= manager->job_ns;
 	late = manager->workers[0].behind_ns;
 	/* It rose or fell evenly: when was it the time-out? */
 	uint64_t past = late > manager->timeout_ns ? late - manager->timeout_ns

@@ -58,17 +58,17 @@ uint64_t sim_burst_ns(const struct sim_world *world, const struct sim_pcpu *pcpu
 	bool shared = pcpu->sibling != CL_NONE && world->pcpus[pcpu->sibling].running;
 
 	if (shared && costs->smt_speed)
-		ns = (uint64_t)((unsigned __int128)ns * CL_PPM / costs->smt_speed);
+		ns = sim_scale(ns, CL_PPM, costs->smt_speed);
 	if (from != own && costs->misses) {
 		uint64_t latency = at_distance(costs->latency_ns, costs->remote_latency_ns,
 					       distance(world, own, from));
 
-		ns += (uint64_t)((unsigned __int128)burst->cpu_ns * costs->misses / CL_PPM *
-				 (latency - costs->latency_ns) / 1000);
+		ns += sim_scale(sim_scale(burst->cpu_ns, costs->misses, CL_PPM),
+				latency - costs->latency_ns, 1000);
 	}
 	if (burst->bytes)
-		ns += (uint64_t)((unsigned __int128)burst->bytes *
-				 (byte_ps(world, own, from) + byte_ps(world, own, to)) / 2 / PS);
+		ns += sim_scale(burst->bytes, byte_ps(world, own, from) + byte_ps(world, own, to),
+				2 * PS);
 	return ns ? ns : 1;
 }
 
@@ -80,8 +80,8 @@ void sim_burst_cut(struct sim_burst *burst, uint64_t elapsed_ns, uint64_t total_
 	}
 	uint64_t left = total_ns - elapsed_ns;
 
-	burst->cpu_ns = (uint64_t)((unsigned __int128)burst->cpu_ns * left / total_ns);
-	burst->bytes = (uint64_t)((unsigned __int128)burst->bytes * left / total_ns);
+	burst->cpu_ns = sim_scale(burst->cpu_ns, left, total_ns);
+	burst->bytes = sim_scale(burst->bytes, left, total_ns);
 	if (!burst->cpu_ns && !burst->bytes)
 		burst->cpu_ns = 1;
 }

@@ -11,12 +11,16 @@
  *           short wastes at least is the most that was needed less the mean
  *   starved I/O that dom0 had no memory to hold: by how much guests are slower. It is counted, and
  *           goes on as if there had been memory: what is short stays comparable
- *   kept    pCPUs that dom0 may run on and no guest: what these idle is wasted. CPU time that
- *           dom0's work asked for and did not get is short (rates only)
+ *   kept    pCPUs that dom0 may run on and no guest: what these idle is wasted
+ *   short   CPU time that dom0's processes asked for and did not get. Who sleeps between two looks
+ *           got what it asked for, if later; of one that does not, it is all that it did not run.
+ *           What back ends lack is seen in what guests get done
  */
 #include "fluid.h"
 #include "manage_op.h"
 #include "run.h"
+
+#include <string.h>
 
 #define MIB ((double)(UINT64_C(1) << 20))
 
@@ -78,8 +82,8 @@ static uint64_t need_without_io(const struct sim_run *run, uint64_t *ret_io)
 
 static void end_short(struct sim_need *need, uint64_t now_ns)
 {
-	if (need->short_since_ns && now_ns - need->short_since_ns > need->short_most_ns)
-		need->short_most_ns = now_ns - need->short_since_ns;
+	if (need->short_since_ns && now_ns - need->short_since_ns > need->sum.short_most_ns)
+		need->sum.short_most_ns = now_ns - need->short_since_ns;
 }
 
 /* What was short at this look was so since the last. */
@@ -96,23 +100,24 @@ static void look_at_memory(struct sim_run *run, uint64_t span_ns)
 	need->io_bytes = io;
 	if (!need->seen || span_ns == 0)
 		return;
-	need->need += (double)needs * span;
-	need->has += (double)has * span;
-	need->io += (double)bytes;
-	if (needs > need->need_most)
-		need->need_most = needs;
+	need->sum.need += (double)needs * span;
+	need->sum.has += (double)has * span;
+	need->sum.io += (double)bytes;
+	if (needs > need->sum.need_most)
+		need->sum.need_most = needs;
 	if (has >= needs) {
-		need->wasted += (double)(has - needs) * span;
+		need->sum.wasted += (double)(has - needs) * span;
 		end_short(need, need->then_ns);
 		need->short_since_ns = 0;
 		return;
 	}
-	need->lacked += (double)(needs - has) * span;
-	need->short_ns += span_ns;
-	need->starved += (double)sim_scale(bytes, sim_least(needs - has, holds), holds ? holds : 1);
+	need->sum.lacked += (double)(needs - has) * span;
+	need->sum.short_ns += span_ns;
+	need->sum.starved +=
+		(double)sim_scale(bytes, sim_least(needs - has, holds), holds ? holds : 1);
 	if (!need->short_since_ns) {
 		need->short_since_ns = need->then_ns;
-		need->times++;
+		need->sum.times++;
 	}
 	end_short(need, world->queue.now_ns);
 }
@@ -129,13 +134,38 @@ static void add_places(const struct sim_domain *domain, struct cl_cpuset *set)
 	}
 }
 
+/* Since the last look, at then_ns. */
+static uint64_t short_of(struct sim_task *task, uint64_t then_ns, uint64_t span_ns)
+{
+	uint64_t ran_ns = sim_least(task->cpu_ns - task->looked_ns, span_ns);
+
+	task->looked_ns = task->cpu_ns;
+	if (task->guest != CL_NONE || task->woke_ns > then_ns ||
+	    (task->state != SIM_TASK_RUNNABLE && task->state != SIM_TASK_RUNNING))
+		return 0;
+	return span_ns - ran_ns;
+}
+
+static uint64_t short_ns(struct sim_run *run, uint64_t span_ns)
+{
+	const struct sim_domain *dom0 = run->world->domains[0];
+	uint64_t sum = 0;
+
+	if (run->world->fluid) {
+		sum = run->world->fluid->short_ns - run->need.fluid_short_ns;
+		run->need.fluid_short_ns = run->world->fluid->short_ns;
+		return sum;
+	}
+	for (uint32_t i = 0; i < dom0->task_count; i++)
+		sum += short_of(dom0->tasks[i], run->need.then_ns, span_ns);
+	return sum;
+}
+
 static void look_at_cpus(struct sim_run *run, uint64_t span_ns)
 {
 	struct sim_need *need = &run->need;
 	const struct sim_world *world = run->world;
-	const struct sim_fluid *fluid = world->fluid;
 	struct cl_cpuset kept, guests;
-	double span = (double)span_ns, idle = 0;
 
 	cl_cpuset_zero(&kept);
 	cl_cpuset_zero(&guests);
@@ -144,18 +174,16 @@ static void look_at_cpus(struct sim_run *run, uint64_t span_ns)
 			add_places(world->domains[d],
 				   world->domains[d]->kind == SIM_GUEST ? &guests : &kept);
 	cl_cpuset_andnot(&kept, &guests);
-	for (uint32_t p = 0; fluid && p < world->pcpu_count; p++)
-		if (cl_cpuset_has(&kept, p) && fluid->pcpu_use[p] < CL_NS_PER_S)
-			idle += (double)(CL_NS_PER_S - fluid->pcpu_use[p]) / (double)CL_NS_PER_S;
-	need->cpu_kept += (double)cl_cpuset_count(&kept) * span;
-	need->cpu_wasted += idle * span;
-	for (uint32_t i = 0; fluid && i < fluid->work_count; i++) {
-		const struct sim_fluid_work *work = &fluid->works[i];
+	for (uint32_t p = 0; p < world->pcpu_count; p++) {
+		uint64_t busy_ns = sim_pcpu_busy_ns(&world->pcpus[p]);
+		uint64_t ran_ns = sim_least(busy_ns - need->busy_ns[p], span_ns);
 
-		if (work->domain->kind != SIM_DOM0 || work->wants <= work->given)
-			continue;
-		need->cpu_short += (double)(work->wants - work->given) / (double)CL_NS_PER_S * span;
+		need->busy_ns[p] = busy_ns;
+		if (cl_cpuset_has(&kept, p))
+			need->sum.cpu_wasted += (double)(span_ns - ran_ns);
 	}
+	need->sum.cpu_kept += (double)cl_cpuset_count(&kept) * (double)span_ns;
+	need->sum.cpu_short += (double)short_ns(run, span_ns);
 }
 
 /* ---- looks ---- */
@@ -169,7 +197,7 @@ static void look(struct sim_queue *queue, struct sim_event *event)
 	sim_settle(run->world);
 	look_at_memory(run, span_ns);
 	look_at_cpus(run, span_ns);
-	need->span_ns += span_ns;
+	need->sum.span_ns += span_ns;
 	need->then_ns = queue->now_ns;
 	need->seen = true;
 	sim_after(queue, event, sample_ns(run));
@@ -189,34 +217,35 @@ void sim_need_count(struct sim_run *run)
 	uint64_t io;
 
 	need_without_io(run, &io);
-	*need = (struct sim_need){ .look = need->look,
-				   .then_ns = run->world->queue.now_ns,
-				   .io_bytes = io,
-				   .seen = true };
+	sim_settle(run->world);
+	look_at_cpus(run, 0);
+	need->then_ns = run->world->queue.now_ns;
+	need->io_bytes = io;
+	need->seen = true;
+	need->short_since_ns = 0;
+	memset(&need->sum, 0, sizeof(need->sum));
 }
 
 void sim_need_report(struct sim_run *run, struct sim_report *report)
 {
 	const struct sim_need *need = &run->need;
-	double span = (double)need->span_ns, most = (double)need->need_most / MIB;
+	double span = (double)need->sum.span_ns, most = (double)need->sum.need_most / MIB;
 
-	if (!sample_ns(run) || need->span_ns == 0)
+	if (!sample_ns(run) || need->sum.span_ns == 0)
 		return;
 #define ADD(name, unit, value, better) sim_report_add(report, "host", name, unit, value, better)
-	ADD("has", "MiB", need->has / span / MIB, SIM_NEITHER);
-	ADD("need", "MiB", need->need / span / MIB, SIM_NEITHER);
+	ADD("has", "MiB", need->sum.has / span / MIB, SIM_NEITHER);
+	ADD("need", "MiB", need->sum.need / span / MIB, SIM_NEITHER);
 	ADD("need.most", "MiB", most, SIM_NEITHER);
-	ADD("wasted", "MiB", need->wasted / span / MIB, SIM_LOWER);
-	ADD("wasted.fit", "MiB", most - need->need / span / MIB, SIM_NEITHER);
-	ADD("lacked", "MiB", need->lacked / span / MIB, SIM_LOWER);
-	ADD("short", "share", (double)need->short_ns / span, SIM_LOWER);
-	ADD("short.most", "ns", (double)need->short_most_ns, SIM_LOWER);
-	ADD("short.times", "times", (double)need->times, SIM_LOWER);
-	ADD("slowed", "share", need->io > 0 ? need->starved / need->io : 0, SIM_LOWER);
-	ADD("cpu_kept", "CPUs", need->cpu_kept / span, SIM_NEITHER);
-	if (!run->world->fluid)
-		return;
-	ADD("cpu_wasted", "CPUs", need->cpu_wasted / span, SIM_LOWER);
-	ADD("cpu_short", "CPUs", need->cpu_short / span, SIM_LOWER);
+	ADD("wasted", "MiB", need->sum.wasted / span / MIB, SIM_LOWER);
+	ADD("wasted.fit", "MiB", most - need->sum.need / span / MIB, SIM_NEITHER);
+	ADD("lacked", "MiB", need->sum.lacked / span / MIB, SIM_LOWER);
+	ADD("short", "share", (double)need->sum.short_ns / span, SIM_LOWER);
+	ADD("short.most", "ns", (double)need->sum.short_most_ns, SIM_LOWER);
+	ADD("short.times", "times", (double)need->sum.times, SIM_LOWER);
+	ADD("slowed", "share", need->sum.io > 0 ? need->sum.starved / need->sum.io : 0, SIM_LOWER);
+	ADD("cpu_kept", "CPUs", need->sum.cpu_kept / span, SIM_NEITHER);
+	ADD("cpu_wasted", "CPUs", need->sum.cpu_wasted / span, SIM_LOWER);
+	ADD("cpu_short", "CPUs", need->sum.cpu_short / span, SIM_LOWER);
 #undef ADD
 }

@@ -153,7 +153,7 @@ static uint64_t tick_share(const struct sim_world *world)
 
 static uint64_t with_ticks(const struct sim_world *world, uint64_t ns)
 {
-	return ns + (uint64_t)((unsigned __int128)ns * tick_share(world) / CL_PPM);
+	return ns + sim_scale(ns, tick_share(world), CL_PPM);
 }
 
 static void add_ran(uint64_t **ran, const struct sim_domain *domain, uint32_t vcpu, uint64_t ns)
@@ -213,7 +213,7 @@ static void settle(struct sim_world *world, struct sim_vcpu *vcpu)
 	total = vcpu->takes_ns - vcpu->serving_ns;
 	vcpu->penalty_ns += vcpu->serving_ns - penalty;
 	elapsed -= penalty;
-	work = (uint64_t)((unsigned __int128)elapsed * CL_PPM / (CL_PPM + tick_share(world)));
+	work = sim_scale(elapsed, CL_PPM, CL_PPM + tick_share(world));
 	vcpu->overhead_ns += penalty + elapsed - work;
 	book(world, vcpu, work);
 	if (burst->bytes)
@@ -446,6 +446,7 @@ void sim_task_run(struct sim_world *world, struct sim_task *task, const struct s
 		task->served = true;
 		sim_changed(world);
 	} else if (task->state == SIM_TASK_SLEEPING) {
+		task->woke_ns = world->queue.now_ns;
 		wake(world, task);
 	}
 }

@@ -106,11 +106,6 @@ uint64_t sim_mem_take(struct sim_manager *manager, struct sim_domain *domain, ui
 
 /* ---- clearing ---- */
 
-static uint64_t busy_ns(const struct sim_pcpu *pcpu)
-{
-	return pcpu->busy_ns + (pcpu->running ? pcpu->world->queue.now_ns - pcpu->since_ns : 0);
-}
-
 /* A node without CPUs is cleared by any. */
 static bool has_pcpu(const struct sim_world *world, uint32_t node)
 {
@@ -131,7 +126,7 @@ static void begin(struct sim_scrub *scrub)
 
 	scrub->began_ns = world->queue.now_ns;
 	for (uint32_t p = 0; p < world->pcpu_count; p++) {
-		scrub->busy_ns[p] = busy_ns(&world->pcpus[p]);
+		scrub->busy_ns[p] = sim_pcpu_busy_ns(&world->pcpus[p]);
 		if (!world->pcpus[p].running && may_clear(scrub, &world->pcpus[p]))
 			scrub->on = true;
 	}
@@ -146,7 +141,7 @@ static uint64_t idle_ns(const struct sim_scrub *scrub)
 	uint64_t most = 0, span = world->queue.now_ns - scrub->began_ns;
 
 	for (uint32_t p = 0; p < world->pcpu_count; p++) {
-		uint64_t busy = busy_ns(&world->pcpus[p]) - scrub->busy_ns[p];
+		uint64_t busy = sim_pcpu_busy_ns(&world->pcpus[p]) - scrub->busy_ns[p];
 
 		if (may_clear(scrub, &world->pcpus[p]) && busy < span && span - busy > most)
 			most = span - busy;

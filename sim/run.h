@@ -44,12 +44,14 @@ struct sim_need {
 	struct sim_event look;
 	uint64_t then_ns, io_bytes; /* of the last look */
 	bool seen;
-	uint64_t short_since_ns; /* 0: it is not */
-	/* counted */
-	uint64_t span_ns, short_ns, short_most_ns, times, need_most;
-	double need, has, wasted, lacked;       /* bytes times ns */
-	double io, starved;                     /* bytes */
-	double cpu_kept, cpu_wasted, cpu_short; /* CPUs times ns */
+	uint64_t short_since_ns;                         /* 0: it is not */
+	uint64_t busy_ns[SIM_PCPUS_MAX], fluid_short_ns; /* at the last look */
+	struct {
+		uint64_t span_ns, short_ns, short_most_ns, times, need_most;
+		double need, has, wasted, lacked;       /* bytes times ns */
+		double io, starved;                     /* bytes */
+		double cpu_kept, cpu_wasted, cpu_short; /* CPUs times ns */
+	} sum;
 };
 
 struct sim_run {

@@ -90,14 +90,16 @@ static void run_back(struct sim_world *world, struct sim_vbd_ring *ring)
 	const struct sim_costs *costs = &world->costs;
 	struct sim_vbd *vbd = ring->vbd;
 	struct sim_request *request;
+	uint64_t turn = 0;
 
 	if (ring->working || ring->asked.count == 0 || vbd->blocked)
 		return;
 	while (ring->worked.count < TURN && (request = sim_requests_take(&ring->asked)))
 		sim_requests_add(&ring->worked, request);
+	if (ring->blkback.state == SIM_TASK_SLEEPING)
+		turn = sim_turn_ns(vbd->back, SIM_TURN_BLKBACK, costs->blkback_turn_ns);
 	struct sim_burst burst = {
-		(ring->blkback.state == SIM_TASK_SLEEPING ? costs->blkback_turn_ns : 0) +
-			ring->worked.count * (costs->blkback_ns + costs->disk_driver_ns) +
+		turn + ring->worked.count * (costs->blkback_ns + costs->disk_driver_ns) +
 			pages_of(&ring->worked) * costs->blkback_page_ns,
 		copied_bytes(vbd, &ring->worked),
 		sim_domain_node(vbd->guest),
@@ -166,7 +168,7 @@ static void look(struct sim_queue *queue, struct sim_event *event)
 {
 	struct sim_vbd_ring *ring = sim_of(event, struct sim_vbd_ring, look);
 	struct sim_world *world = sim_world_of(queue);
-	struct sim_burst burst = { world->costs.blkback_turn_ns, 0, CL_NONE, CL_NONE };
+	struct sim_burst burst = { world->costs.blkback_look_ns, 0, CL_NONE, CL_NONE };
 	uint64_t due = ring->seen_ns + LOOK_NS;
 
 	if (ring->working || due > queue->now_ns) {
@@ -200,7 +202,9 @@ static void ask(struct sim_world *world, struct sim_vbd_ring *ring)
 		return;
 	if (!ring->kick.queued)
 		ring->kick.burst =
-			(struct sim_burst){ world->costs.blkback_irq_ns, 0, CL_NONE, CL_NONE };
+			(struct sim_burst){ sim_turn_ns(ring->vbd->back, SIM_TURN_BLKBACK_IRQ,
+							world->costs.blkback_irq_ns),
+					    0, CL_NONE, CL_NONE };
 	sim_irq_raise(world, &ring->irq, &ring->kick);
 }
 
@@ -304,7 +308,7 @@ static void init_ring(struct sim_world *world, struct sim_vbd *vbd, uint32_t ind
 	cl_cpuset_add(&one, ring->vcpu);
 	sim_irq_place(&ring->front_irq, &one);
 	sim_event_init(&world->queue, &ring->look, look);
-	if (world->costs.blkback_turn_ns) /* else it would change nothing */
+	if (world->costs.blkback_look_ns) /* else it would change nothing */
 		sim_after(&world->queue, &ring->look, LOOK_NS);
 	snprintf(name, sizeof(name), "%u.%s-%u", vbd->guest->id, vbd->name, index);
 	if (!sim_task_init(world, &ring->blkback, vbd->back, name, blkback_done))

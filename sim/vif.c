@@ -88,20 +88,22 @@ struct sim_burst sim_receive_burst(const struct sim_flow *flow, uint32_t bytes, 
 }
 
 /* A thread that sleeps has to wake for its work; one that finds more while it is at it has not. */
-static uint64_t waking(const struct sim_task *task, uint64_t turn_ns)
+static uint64_t waking(struct sim_task *task, enum sim_turn turn, uint64_t turn_ns)
 {
-	return task->state == SIM_TASK_SLEEPING ? turn_ns : 0;
+	return task->state == SIM_TASK_SLEEPING ? sim_turn_ns(task->domain, turn, turn_ns) : 0;
 }
 
 static void run_dealloc(struct sim_world *world, struct sim_vif_queue *queue)
 {
 	const struct sim_costs *costs = &world->costs;
-	struct sim_burst burst = { queue->to_dealloc * costs->dealloc_ns +
-					   waking(&queue->dealloc, costs->dealloc_turn_ns),
-				   0, sim_domain_node(queue->vif->guest), CL_NONE };
 
 	if (queue->deallocating || queue->to_dealloc == 0)
 		return;
+	struct sim_burst burst = { queue->to_dealloc * costs->dealloc_ns +
+					   waking(&queue->dealloc, SIM_TURN_DEALLOC,
+						  costs->dealloc_turn_ns),
+				   0, sim_domain_node(queue->vif->guest), CL_NONE };
+
 	queue->deallocating = true;
 	queue->to_dealloc = 0;
 	sim_task_run(world, &queue->dealloc, &burst);
@@ -176,8 +178,9 @@ static struct sim_burst poll_burst(struct sim_world *world, struct sim_vif_queue
 		costs->netback_tx_ns + costs->grant_copy_ns + costs->bridge_ns + costs->nic_ns;
 
 	uint64_t mapped = mapped_count(&queue->polled) * costs->grant_map_ns;
+	uint64_t turn = sim_turn_ns(queue->vif->back, SIM_TURN_SEND, costs->napi_turn_ns);
 
-	return (struct sim_burst){ costs->napi_turn_ns + queue->polled.count * each + mapped, bytes,
+	return (struct sim_burst){ turn + queue->polled.count * each + mapped, bytes,
 				   sim_domain_node(queue->vif->guest), CL_NONE };
 }
 
@@ -301,10 +304,11 @@ static void run_guest_rx(struct sim_world *world, struct sim_vif_queue *queue)
 	for (struct sim_packet *packet = queue->copied.first; packet; packet = packet->next)
 		packet->back_ns = world->queue.now_ns;
 	queue->copying = true;
-	struct sim_burst burst = { queue->copied.count *
-						   (costs->netback_rx_ns + costs->grant_copy_ns) +
-					   waking(&queue->guest_rx, costs->guest_rx_turn_ns),
-				   bytes, CL_NONE, sim_domain_node(queue->vif->guest) };
+	struct sim_burst burst = {
+		queue->copied.count * (costs->netback_rx_ns + costs->grant_copy_ns) +
+			waking(&queue->guest_rx, SIM_TURN_RECEIVE, costs->guest_rx_turn_ns),
+		bytes, CL_NONE, sim_domain_node(queue->vif->guest)
+	};
 
 	sim_task_run(world, &queue->guest_rx, &burst);
 }

@@ -46,6 +46,9 @@ struct sim_vif;
 	X(tick_ns, "ns", "a timer tick of a kernel whose vCPU is busy") \
 	X(tick_hz, "1/s", "ticks of a busy vCPU") \
 	X(hypercall_ns, "ns", "a hypercall without work of its own") \
+	X(warm, "ppm", "what a turn of a back end costs right after another one, of what it costs after a long pause: the costs below that are of a turn") \
+	X(cold_ns, "ns", "pause after which all but 1/e of what a turn found warm is cold") \
+	X(cold_shared, "ppm", "of that what turns of any kind keep warm; the rest those of its kind") \
 	X(napi_turn_ns, "ns", "netback's interrupt and turn of NAPI for what a guest sends, without the packets") \
 	X(netback_tx_ns, "ns", "netback's part of a packet that a guest sends, without the copy") \
 	X(grant_map_ns, "ns", "netback maps what a packet has beyond its first 128 bytes") \
@@ -58,6 +61,7 @@ struct sim_vif;
 	X(netfront_ns, "ns", "the guest's driver, a packet") \
 	X(stack_ns, "ns", "the guest's network stack and system call, a packet") \
 	X(blkback_irq_ns, "ns", "blkback's interrupt handler") \
+	X(blkback_look_ns, "ns", "blkback's thread looks after its pages where it has no requests, ten times a second") \
 	X(blkback_turn_ns, "ns", "blkback's thread wakes, without the requests") \
 	X(blkback_ns, "ns", "blkback, a request") \
 	X(blkback_page_ns, "ns", "blkback, mapping and unmapping a page of a request") \
@@ -158,6 +162,16 @@ enum sim_domain_kind { SIM_DOM0, SIM_DRIVER, SIM_GUEST };
 
 struct sim_balloon; /* balloon.c */
 
+/* Kinds of turns of back ends, each a path of its own through the kernel. */
+enum sim_turn {
+	SIM_TURN_SEND,
+	SIM_TURN_DEALLOC,
+	SIM_TURN_RECEIVE,
+	SIM_TURN_BLKBACK_IRQ,
+	SIM_TURN_BLKBACK,
+	SIM_TURNS
+};
+
 struct sim_domain {
 	struct sim_world *world;
 	enum sim_domain_kind kind;
@@ -185,7 +199,8 @@ struct sim_domain {
 	uint32_t task_count, task_cap;
 	struct sim_vif *vifs; /* for this guest, wherever their back ends are */
 	struct sim_vbd *vbds;
-	void *sched; /* the scheduler's own */
+	uint64_t turned_ns[SIM_TURNS + 1]; /* its back ends' last turn of each kind, and of any */
+	void *sched;                       /* the scheduler's own */
 };
 
 /* ---- tasks and cgroups: os.c ---- */
@@ -231,6 +246,8 @@ struct sim_task { /* at most 256 bytes */
 	/* By rates: CPU that it asks for without a burst, at full speed; what it asks for where it
 	 * is, and gets. ns a second. */
 	uint64_t rate_ns, asked_ns, given_ns;
+	/* need.c: when it last woke, and what it had run at the last look. */
+	uint64_t woke_ns, looked_ns;
 	bool served; /* it has a burst, and its owner is to be told when it is over */
 };
 _Static_assert(sizeof(struct sim_task) <= 256, "an entity has at most 256 bytes");
@@ -301,6 +318,8 @@ void sim_domain_move(struct sim_world *world, struct sim_domain *domain, struct 
 /* Books the time in its state up to now. */
 void sim_vcpu_account(struct sim_world *world, struct sim_vcpu *vcpu);
 void sim_pcpu_init(struct sim_world *world, struct sim_pcpu *pcpu);
+/* CPU time of all that ran there, up to now. */
+uint64_t sim_pcpu_busy_ns(const struct sim_pcpu *pcpu);
 /* The scheduler is asked what is to run there, as soon as may be. */
 void sim_pcpu_tickle(struct sim_world *world, struct sim_pcpu *pcpu);
 /* CPU time up to now, of one that is running as well. */
@@ -346,6 +365,23 @@ void sim_changed(struct sim_world *world);
 static inline struct sim_world *sim_world_of(struct sim_queue *queue)
 {
 	return (struct sim_world *)(void *)queue;
+}
+
+/* value * part / whole, in 128 bits where it has to be: these take many times as long. */
+static inline uint64_t sim_scale(uint64_t value, uint64_t part, uint64_t whole)
+{
+	uint64_t product;
+
+	if (whole == 0)
+		return 0;
+	if (!__builtin_mul_overflow(value, part, &product))
+		return product / whole;
+	return (uint64_t)((unsigned __int128)value * part / whole);
+}
+
+static inline uint64_t sim_least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 #define sim_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))

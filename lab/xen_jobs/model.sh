@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# model.sh: what lab/model.sh measures in dom0: the runs of model_runs, one after the other, native, while closer status looks. It measures and keeps,
-# and judges nothing. xen_gauge and model_runs are in /lab/bin. From the environment: MODEL_WINDOWS and MODEL_SECONDS how long each run is, MODEL_BOOKS
-# how often closer status looks.
+# model.sh: what lab/model.sh measures in dom0: the runs of model_runs, one after the other and that several times, native, while closer status looks. It
+# measures and keeps, and judges nothing. xen_gauge and model_runs are in /lab/bin. From the environment: MODEL_WINDOWS how often each run is measured,
+# MODEL_SECONDS how long, MODEL_BOOKS how often closer status looks.
 
 runs() {
 	awk '$1 == "calibration" || $1 == "validation" { if (!seen[$2]++) print $2 }' /lab/bin/model_runs
@@ -28,7 +28,8 @@ measure() { # RUN
 	name=$1
 	shift
 	say "$name: $*"
-	xen_gauge --windows "$MODEL_WINDOWS" --seconds "$MODEL_SECONDS" "$@" >"/out/$name.jsonl" || fail "$name: measuring failed"
+	sleep 1 # loads that begin are no rate yet
+	xen_gauge --windows 1 --seconds "$MODEL_SECONDS" "$@" >>"/out/$name.jsonl" || fail "$name: measuring failed"
 	for guest in "$@"; do
 		guest=${guest%%=*}
 		ask "${guest#g}" stop >/dev/null || fail "$name: $guest does not stop its load"
@@ -53,8 +54,10 @@ xl vcpu-list >/out/vcpus
 xen_gauge --books "$MODEL_BOOKS" >/out/books.jsonl &
 books=$!
 until_true 60 test -s /out/books.jsonl || fail "closer status printed nothing within a minute"
-for run in $(runs); do
-	measure "$run"
+for pass in $(seq "$MODEL_WINDOWS"); do
+	for run in $(runs); do
+		measure "$run"
+	done
 done
 kill -TERM "$books"
 wait "$books" || fail "closer status failed"

@@ -203,26 +203,45 @@ static void needs_come_and_go(void **state)
 	near(&report, "host.wasted.fit", 16 * 60.0 / 90, 0.5);
 }
 
-/* dom0 alone on two CPUs of which it uses one. */
+/* By rates and by packets. */
+static void cpus_of(const char *fidelity, const char *rest, struct sim_report *ret)
+{
+	char text[4096];
+
+	*ret = (struct sim_report){ .count = 0 };
+	snprintf(text, sizeof(text),
+		 "%s[scenario]\nduration=20s\nsample=1s\nfidelity=%s\n[machine]\ncores=4\n%s",
+		 SIM_TEST_COSTS, fidelity, rest);
+	report_text(text, ret);
+}
+
+/* dom0 alone on two CPUs of which it uses one; two busy processes on one vCPU; and one that is idle
+ * half of the time, so that it waits for nothing. */
 static void cpus_of_dom0(void **state)
 {
+	static const char *const fidelities[] = { "fluid", "packet" };
 	struct sim_report report;
 
-	report_text(SIM_TEST_COSTS
-		    "[scenario]\nfidelity=fluid\nduration=20s\nsample=1s\n[machine]\ncores=4\n"
-		    "[dom0]\nvcpus=2\npcpus=0-1\n[guest g]\npcpus=2-3\n"
-		    "[load b]\nguest=dom0\ntype=hog\n[load c]\nguest=g\ntype=hog\n",
-		    &report);
-	near(&report, "host.cpu_kept", 2, 0);
-	near(&report, "host.cpu_wasted", 1, 0.01);
-	near(&report, "host.cpu_short", 0, 0.01);
-	report_text(SIM_TEST_COSTS
-		    "[scenario]\nfidelity=fluid\nduration=20s\nsample=1s\n[machine]\ncores=4\n"
-		    "[dom0]\nvcpus=1\npcpus=0-1\n[guest g]\npcpus=1-3\n"
-		    "[load b]\nguest=dom0\ntype=hog\ntasks=2\n",
-		    &report);
-	near(&report, "host.cpu_kept", 1, 0);
-	near(&report, "host.cpu_short", 1, 0.05);
+	for (uint32_t i = 0; i < CL_COUNT(fidelities); i++) {
+		cpus_of(fidelities[i],
+			"[dom0]\nvcpus=2\npcpus=0-1\n[guest g]\npcpus=2-3\n"
+			"[load b]\nguest=dom0\ntype=hog\n[load c]\nguest=g\ntype=hog\n",
+			&report);
+		near(&report, "host.cpu_kept", 2, 0);
+		near(&report, "host.cpu_wasted", 1, 0.01);
+		near(&report, "host.cpu_short", 0, 0.01);
+		cpus_of(fidelities[i],
+			"[dom0]\nvcpus=1\npcpus=0-1\n[guest g]\npcpus=1-3\n"
+			"[load b]\nguest=dom0\ntype=hog\ntasks=2\n",
+			&report);
+		near(&report, "host.cpu_kept", 1, 0);
+		near(&report, "host.cpu_short", 1, 0.05);
+		cpus_of(fidelities[i],
+			"[dom0]\nvcpus=1\npcpus=0\n[guest g]\npcpus=1-3\n"
+			"[load b]\nguest=dom0\ntype=manager\n",
+			&report);
+		near(&report, "host.cpu_short", 0, 0.001);
+	}
 }
 
 /* A rate that follows a trace: its mean over a day; and the same in both fidelities. */

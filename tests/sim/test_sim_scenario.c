@@ -152,8 +152,8 @@ static const struct {
 	{ 1, "[machine big]\n", "takes no name" },
 	{ 1, "[guest web\n", "ends with ]" },
 	{ 2, "[guest web]\nthis is no key\n", "neither [section] nor key = value" },
-	{ 3, "[guest web]\ncount = 1\n  count = 2\n", "count is there already, in line 46" },
-	{ 3, "[guest web]\n\n[guest web]\n", "is there already, in line 45" },
+	{ 3, "[guest web]\ncount = 1\n  count = 2\n", "count is there already, in line 50" },
+	{ 3, "[guest web]\n\n[guest web]\n", "is there already, in line 49" },
 	{ 2, "[scenario]\nduration = -5s\n", "cannot be negative" },
 	{ 2, "[scenario]\nduration = 5 parsecs\n", "give a time such as" },
 	{ 2, "[scenario]\nduration = 1us\n", "out of range: from 1ms" },
@@ -373,7 +373,7 @@ static void variants(void **state)
 	/* one that is not sound makes the scenario so, with the variant's line */
 	put_file(dir, "s.ini", SIM_TEST_COSTS "[guest web]\n[variant n]\nguest.web.cout = 3\n");
 	assert_int_equal(sim_scenario_read(path, NULL, 0, &scenario, &error), -ENOENT);
-	assert_non_null(strstr(error.text, "s.ini:47: [guest web] there is no key 'cout'"));
+	assert_non_null(strstr(error.text, "s.ini:51: [guest web] there is no key 'cout'"));
 	assert_null(scenario);
 	put_file(dir, "s.ini",
 		 SIM_TEST_COSTS "[variant n]\n[expect e]\nmetric=a\nvalue=1\nsource=s\n");

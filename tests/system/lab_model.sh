@@ -24,8 +24,9 @@ check() { # NAME CONDITION..
 	fi
 }
 
-# A lab in which packet and request have a turn each and cost, in us: a packet sent 30 + 20 (mapped 500 more, given back 100 + 300), one received
-# 40 + 10, a request 60 (its interrupt 25) and 15 a page; a byte 1 ns; an idle disk's thread wakes ten times a second. Every window but the first, which is nonsense.
+# A lab in which each packet and request has a turn, which costs in us after a long pause: a packet sent 400 (mapped 500 more, given back 600), one received
+# 500, a request 700 and its interrupt 250; right after another one a tenth of that, and 10 ms after it all but 1 / e of it, 40 % of which any turn keeps
+# warm. A page of a request costs 15, a byte 1 ns; an idle disk's thread looks ten times a second for 60 each.
 cat >"$work/made_up.jq" <<'JQ'
 def words: [splits(" +")] | map(select(. != ""));
 ($runs | split("\n") | map(select(test("^(calibration|validation) ")) | words)) as $table |
@@ -35,19 +36,22 @@ def sent: map(select(.kind == "udp-out" or .kind == "udp-echo"));
 def got: map(select(.kind == "udp-in" or .kind == "udp-echo"));
 def disk: map(select(.kind | startswith("disk")));
 def mapped: map(select(.size + 42 > 128));
-def tx_ns: sum(.rate * (50000 + .size + 42)) + (mapped | sum(.rate * 500000));
-def host: {"interrupt": ((sent | tx_ns) + (disk | sum(.rate * 25000))), "netback-rx": (got | sum(.rate * (50000 + .size + 42))),
-	"netback-dealloc": (sent | mapped | sum(.rate * 400000)), "blkback": (disk | if length == 0 then 600000 else sum(.rate * (60000 + .size / 4096 * 15000 + .size)) end)};
+[$table[] | select(.[1] == $run)] as $lines | [$lines[] | loads[]] as $all |
+def gone($rate): 1 / (1 + $rate * 0.01);
+def turn(own): 0.1 + 0.9 * (0.6 * gone($all | own | sum(.rate)) + 0.4 * gone($all | sent + got + disk | sum(.rate)));
+def turn_after(own): 0.1 + 0.9 * 0.6 * gone($all | own | sum(.rate));
+def host: {"interrupt": ((sent | sum(.rate * (400000 * turn(sent) + .size + 42))) + (sent | mapped | sum(.rate * 500000)) + (disk | sum(.rate * 250000 * turn(disk)))),
+	"netback-rx": (got | sum(.rate * (500000 * turn(got) + .size + 42))), "netback-dealloc": (sent | mapped | sum(.rate * 600000 * turn_after(sent | mapped))),
+	"blkback": (disk | if length == 0 then 600000 else sum(.rate * (700000 * turn_after(disk) + .size / 4096 * 15000 + .size)) end)};
 def domid: .[2][1:];
-[$table[] | select(.[1] == $run)] as $lines |
-range(6) as $w | (if $w == 0 then 9 else 1 end) as $off | ($w * 5e9 + 1e12) as $at |
+range(5) as $w | ($w * 5e9 + 1e12) as $at |
 ({type: "window", begin_ns: $at, end_ns: ($at + 5e9), domains: {"0": 1e9},
   interrupts: ({"blkif-backend": ($lines | sum(loads | disk | sum(.rate)) * 5)} + ($lines | map({key: "vif\(domid).0-q0-tx", value: (loads | sent | sum(.rate) * 5)}) | from_entries)),
   wakes: ($lines | map({key: "vif\(domid).0-q0-guest-rx", value: (loads | got | sum(.rate) * 5)}, {key: "vif\(domid).0-q0-dealloc", value: (loads | sent | mapped | sum(.rate) * 5)},
-	{key: "\(domid).xvda-0", value: (loads | disk | sum(.rate) * 5)}) | from_entries),
+	{key: "\(domid).xvda-0", value: (loads | disk | sum(.rate) | if . == 0 then 10 else . end * 5)}) | from_entries),
   guests: ($lines | map({key: .[2], value: {loads: (loads | map(. + {achieved: (.rate * 5), span_ns: 5e9}))}}) | from_entries)},
  (range(1; 5) as $s | {type: "books", at_ns: ($at + $s * 1e9 + 5e8), books: {span_ns: 1e9, totals: {overhead_ns: 1e8}, guests:
-	($lines | map({name: .[2], guest_ns: (1e8 + (loads | sum(.rate) * 100000)), kinds: (loads | host | map_values(. * $off))}))}}))
+	($lines | map({name: .[2], guest_ns: (1e8 + (loads | sum(.rate) * 100000)), kinds: (loads | host)}))}}))
 JQ
 mkdir "$work/raw"
 begin=0
@@ -66,15 +70,20 @@ costs() { # KEY NS..: within 1 %; of two keys, which cannot be told apart, toget
 	awk -v "keys=$1" -v ns="$2" '$2 == "=" && index(" " keys " ", " " $1 " ") { sum += $3 } END { exit !(sum > ns * 0.99 && sum < ns * 1.01) }' "$work/lab.ini"
 }
 check "a made-up lab is simulated within the limit" made_up --from "$work/raw"
-check "what a packet sent costs is found again" costs "napi_turn_ns netback_tx_ns" 50000
-check "what mapping it costs" costs grant_map_ns 500000
-check "what giving it back costs" costs "dealloc_turn_ns dealloc_ns" 400000
-check "what a packet received costs" costs "guest_rx_turn_ns netback_rx_ns" 50000
+warmth() {
+	[ "$(grep -cx -e 'warm = 10%' -e 'cold_ns = 10000000' -e 'cold_shared = 40%' "$work/lab.ini")" = 3 ]
+}
+check "how warm turns keep each other is found again" warmth
+check "what a turn of packets that are sent costs" costs napi_turn_ns 400000
+check "what mapping one costs" costs grant_map_ns 500000
+check "what giving it back costs" costs dealloc_turn_ns 600000
+check "what a turn of packets that are received costs" costs guest_rx_turn_ns 500000
 check "what a byte costs" costs local_ps 1000
 check "what the guest spends on a packet" costs stack_ns 100000
-check "what a request costs" costs "blkback_turn_ns blkback_ns" 60000
-check "what its interrupt costs" costs blkback_irq_ns 25000
+check "what a turn of requests costs" costs blkback_turn_ns 700000
+check "what its interrupt costs" costs blkback_irq_ns 250000
 check "what a page costs" costs blkback_page_ns 15000
+check "what an idle disk costs" costs blkback_look_ns 60000
 
 # One guest's blkback twice as dear in one validation run than calibrated, another run's a quarter.
 jq -c '(.runs[] | select(.run == "mix").guests.g1.host.blkback[]) *= 2 | (.runs[] | select(.run == "read").guests.g2.host.blkback[]) *= 1.25' \
