@@ -11,18 +11,7 @@ build=$(cd "$1" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT HUP
-failed=0
-
-check() { # NAME CONDITION..
-	name=$1
-	shift
-	if "$@"; then
-		echo "ok $name"
-	else
-		echo "not ok $name"
-		failed=1
-	fi
-}
+. "$top/tests/check.sh"
 
 # A lab in which each packet and request has a turn, which costs in us after a long pause: a packet sent 400 (mapped 500 more, given back 600), one received
 # 500, a request 700 and its interrupt 250; right after another one a tenth of that, and 10 ms after it all but 1 / e of it, 40 % of which any turn keeps

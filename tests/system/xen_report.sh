@@ -8,18 +8,7 @@ lab=$(cd "$(dirname "$0")/../../lab" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT HUP
-failed=0
-
-check() { # NAME CONDITION..
-	name=$1
-	shift
-	if "$@"; then
-		echo "ok $name"
-	else
-		echo "not ok $name"
-		failed=1
-	fi
-}
+. "$(dirname "$0")/../check.sh"
 
 # One phase that is as it should be: three windows of a second, two looks of closer in each.
 cat >"$work/phase.jq" <<'JQ'

@@ -7,8 +7,7 @@
 #ifndef CLOSER_TESTS_BALLOONS_H
 #define CLOSER_TESTS_BALLOONS_H
 
-#include "lib.h"
-#include "unit.h"
+#include "ticks.h"
 
 #include <errno.h>
 
@@ -87,19 +86,12 @@ static inline void hall_init(struct hall *h, uint64_t total)
 	cl_params_default(&h->params);
 	h->params.size = 1;
 	h->params.containers = h->params.pin = h->params.fence = 0;
-	h->state = cl_state_new(&cl_limits_small);
-	h->prev = cl_snapshot_new(&cl_limits_small);
-	h->now = cl_snapshot_new(&cl_limits_small);
-	h->plan = cl_plan_new(&cl_limits_small);
-	assert_true(h->state && h->prev && h->now && h->plan);
+	ticks_new(&h->state, &h->prev, &h->now, &h->plan);
 }
 
 static inline void hall_done(struct hall *h)
 {
-	cl_state_free(h->state);
-	cl_snapshot_free(h->prev);
-	cl_snapshot_free(h->now);
-	cl_plan_free(h->plan);
+	ticks_free(h->state, h->prev, h->now, h->plan);
 }
 
 static inline uint64_t hall_least(uint64_t a, uint64_t b)

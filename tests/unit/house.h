@@ -7,8 +7,7 @@
 #ifndef CLOSER_TESTS_HOUSE_H
 #define CLOSER_TESTS_HOUSE_H
 
-#include "lib.h"
-#include "unit.h"
+#include "ticks.h"
 
 #define HOUSE_GUESTS 64
 #define MS           CL_NS_PER_MS
@@ -66,19 +65,12 @@ static inline void house_init(struct house *h, uint32_t pcpus)
 	h->params.charge = CL_CHARGE_CLOSER;
 	h->params.place_floor = CL_PPM; /* threads are not the subject */
 	h->params.containers = h->params.pin = h->params.fence = 0;
-	h->state = cl_state_new(&cl_limits_small);
-	h->prev = cl_snapshot_new(&cl_limits_small);
-	h->now = cl_snapshot_new(&cl_limits_small);
-	h->plan = cl_plan_new(&cl_limits_small);
-	assert_true(h->state && h->prev && h->now && h->plan);
+	ticks_new(&h->state, &h->prev, &h->now, &h->plan);
 }
 
 static inline void house_done(struct house *h)
 {
-	cl_state_free(h->state);
-	cl_snapshot_free(h->prev);
-	cl_snapshot_free(h->now);
-	cl_plan_free(h->plan);
+	ticks_free(h->state, h->prev, h->now, h->plan);
 }
 
 static inline struct cl_mask_ix house_mask(struct cl_snapshot *snap, uint32_t first, uint32_t n)

@@ -10,18 +10,7 @@ build=$(cd "$1" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT HUP
-failed=0
-
-check() { # NAME CONDITION..
-	name=$1
-	shift
-	if "$@"; then
-		echo "ok $name"
-	else
-		echo "not ok $name"
-		failed=1
-	fi
-}
+. "$here/../check.sh"
 
 cat >"$work/look.sh" <<'JOB'
 # Facts, a file each; the test outside judges them.
