@@ -30,7 +30,7 @@ def least_squares: . as $rows | ($rows[0].x | length) as $n |
 def fit: map(select(.y > 0)) as $rows |
 	reduce range(30) as $i ($rows | map(.y as $y | {x: [.x[] / $y], y: 1}) | least_squares; . as $costs |
 		[$rows[] | dot(.x; $costs) as $now | select($now > 0) | {x: [.x[] / $now], y: (1 + (.y / $now | log))}] | least_squares) |
-	. as $costs | {costs: $costs, error: ([$rows[] | dot(.x; $costs) as $now | select($now > 0) | .y / $now | log] | (map(. * .) | add) / length | sqrt | exp - 1)};
+	. as $costs | {costs: $costs, error: ([$rows[] | dot(.x; $costs) as $now | select($now > 0) | .y / $now | log] | (map(. * .) | add) / length | sqrt | exp - 1), rows: ($rows | length)};
 
 # What a guest's loads sent, received and asked of the disk in a run, a second; how often its back ends had a turn for it. Turns of each kind and
 # of any kind that no other turn led to, of all guests: blkback's interrupt leads to its thread, netback's to dealloc.
@@ -64,16 +64,34 @@ def cold_turns($c; $kind): .turns[$kind] * turn($c; $kind);
 
 # How far rows are from one cost for each turn of this kind: the squares of what is left of the logarithms.
 def spread($c; $kind; y): if any(.[]; cold_turns($c; $kind) <= 0) then 1e9 else map(y / cold_turns($c; $kind) | log) | if length == 0 then 0 else (add / length) as $mean | map(. - $mean | . * .) | add end end;
-# The constants under which turns cost the same in all runs, as far as may be, of a grid; how often a handler finds its thread beside it is chance, so
-# that its cost is left out, and so are what is mapped and what has many pages, which have costs of their own.
-def find_cold: . as $rows |
+# A first look at a grid of constants: those under which turns cost the same in all runs, as far as may be. How often a handler finds its thread beside it
+# is chance, so that its cost is left out, and so are what is mapped and what has many pages, which have costs of their own.
+def candidates: . as $rows |
 	[({warm: 1, cold_ns: 0, cold_shared: 0}),
 	 ((0, 0.05, 0.1, 0.2, 0.4) as $warm | (1, 2, 4, 6, 8, 10, 12, 16, 24, 32) as $ms | (0, 0.2, 0.4, 0.6, 0.8, 1) as $shared |
 	  {warm: $warm, cold_ns: ($ms * 1e6), cold_shared: $shared}) | . as $c |
-	 .error = ($rows | (map(select(.received > 0)) | spread($c; "receive"; .host["netback-rx"])) +
+	 .spread = ($rows | (map(select(.received > 0)) | spread($c; "receive"; .host["netback-rx"])) +
 		(map(select(.requests > 0 and .bytes < .requests * 8192)) | spread($c; "blkback"; .host.blkback)) +
 		(map(select(.mapped > 0)) | spread($c; "dealloc"; .host["netback-dealloc"])) +
-		(map(select(.sent > 0 and .mapped == 0 and .requests == 0)) | spread($c; "send"; .host.interrupt)))] | min_by(.error);
+		(map(select(.sent > 0 and .mapped == 0 and .requests == 0)) | spread($c; "send"; .host.interrupt)))] | sort_by(.spread)[:16];
+
+# All costs of back ends under these constants, and how far all rows are from them.
+def fits($c): . as $rows |
+	(map(select(.received > 0)) | map({x: [cold_turns($c; "receive"), .received, .received_bytes], y: .host["netback-rx"]}) | fit) as $rx |
+	($rows | map(select(.requests > 0)) | map({x: [cold_turns($c; "blkback"), .requests, .bytes], y: .host.blkback}) | fit) as $disk |
+	([$rx.costs[2], $disk.costs[2]] | min) as $byte |
+	($rows | map(select(.requests > 0 and .sent == 0)) | map({x: [cold_turns($c; "irq")], y: .host.interrupt}) | fit) as $ring |
+	($rows | map(select(.sent > 0)) | map({x: [cold_turns($c; "send"), .sent, .mapped],
+		y: (.host.interrupt - $byte * .sent_bytes - $ring.costs[0] * cold_turns($c; "irq"))}) | fit) as $tx |
+	($rows | map(select(.mapped > 0)) | map({x: [cold_turns($c; "dealloc"), .mapped], y: .host["netback-dealloc"]}) | fit) as $dealloc |
+	{cold: $c, rx: $rx, disk: $disk, byte: $byte, ring: $ring, tx: $tx, dealloc: $dealloc,
+	 left: ([$rx, $disk, $tx, $dealloc] | map((.error + 1 | log | . * .) * .rows) | add)};
+
+# How long what comes waits for its turn to begin: it finds others before it, and has its turn with them. Of arrivals at random, l a second, there is a turn
+# each 1 / l and the time from the first one to the turn's end; guests that do but one thing show it.
+def waits: [.[] | select([.sent, .received, .requests | select(. > 0)] | length == 1) | . as $row |
+	(if .sent > 0 then [.sent, .turns.send] elif .received > 0 then [.received, .turns.receive] else [.requests, .turns.blkback] end) as [$arrivals, $turns] |
+	1e9 / $turns - 1e9 / $arrivals - ($row.host.interrupt + $row.host["netback-rx"] + $row.host.blkback) / $turns] | [median, 0] | max;
 
 def percent: . * 1000 | round / 10 | "\(.) %";
 def cost($key; $value; $source): "\($key) = \($value | round)\n\($key).source = \($source)";
@@ -81,20 +99,13 @@ def measured($fit; $rows): "\($data), \($rows): least squares, \($fit.error | pe
 
 [.runs[] | select(.part == "calibration")] as $runs |
 [$runs[] | run_rows[]] as $rows |
-($rows | find_cold) as $cold |
-(($rows | map(select(.received > 0)) | map({x: [cold_turns($cold; "receive"), .received, .received_bytes], y: .host["netback-rx"]})) | fit) as $rx |
-(($rows | map(select(.requests > 0)) | map({x: [cold_turns($cold; "blkback"), .requests, .bytes], y: .host.blkback})) | fit) as $disk |
+([$rows | candidates[] as $c | fits($c)] | min_by(.left)) as {$cold, $rx, $disk, $byte, $ring, $tx, $dealloc} |
 (($rows | map(select(.looks > 0)) | map({x: [.looks], y: .host.blkback})) | fit) as $look |
-([$rx.costs[2], $disk.costs[2]] | min) as $byte |
-(($rows | map(select(.requests > 0 and .sent == 0)) | map({x: [cold_turns($cold; "irq")], y: .host.interrupt})) | fit) as $ring |
-(($rows | map(select(.sent > 0)) | map({x: [cold_turns($cold; "send"), .sent, .mapped],
-	y: (.host.interrupt - $byte * .sent_bytes - $ring.costs[0] * cold_turns($cold; "irq"))})) | fit) as $tx |
-(($rows | map(select(.mapped > 0)) | map({x: [cold_turns($cold; "dealloc"), .mapped], y: .host["netback-dealloc"]})) | fit) as $dealloc |
 (($rows | map(select(.sent > 0 and .received == 0 and .requests == 0)) | map({x: [1, .sent], y: .guest_cpu})) | fit) as $send |
 (($rows | map(select(.requests > 0 and .sent == 0 and .received == 0)) | map({x: [1, .requests], y: .guest_cpu})) | fit) as $io |
 ([$runs[] | {x: [1, ([.guests[] | (.interrupts.tx | median) + (.wakes.rx | median)] | add) + (.ring_interrupts | median)], y: (.overhead | median)}] | fit) as $overhead |
-($overhead.costs[1] / 3) as $third | "not told apart: in " as $in | "none: an emulated node is as near as another" as $near | "assumption: as irq_ns; it is overhead, which is not compared" as $as_irq |
-"\($data), all runs: under which turns of each kind cost most nearly the same in all of them, of a grid" as $grid |
+($rows | waits / 3) as $third | "not told apart: in " as $in | "none: an emulated node is as near as another" as $near | "as irq_ns; its CPU time is overhead, which is not compared" as $as_irq |
+"\($data), all runs: of a grid, with which all costs of back ends fit best" as $grid |
 "# SPDX-License-Identifier: GPL-2.0-or-later
 # Made by ./run model --fit of \($data), its calibration runs: not to be edited. Real Xen on emulated CPUs: what things cost there has nothing to do
 # with any hardware. Tasks, interrupts and polls cost what closer's clock gave them; what is between them is overhead.
@@ -115,8 +126,8 @@ cost("switch_ns"; $third; $as_irq),
 cost("migrate_ns"; 0; "assumption: there are no caches to be filled"),
 cost("wake_ns"; $third; $as_irq),
 cost("task_switch_ns"; 0; $in + "the turns: the clock has no time between two tasks"),
-cost("irq_ns"; $third; measured($overhead; "all runs") + "; entry, wake and switch a third each, beside \($overhead.costs[0] / 1e5 | round / 100) % of a CPU at all times"),
-cost("tick_ns"; $third; $as_irq),
+cost("irq_ns"; $third; "\($data), guests that do one thing: a third of what an event waits for its turn, by how many have one together"),
+cost("tick_ns"; $overhead.costs[1] / 3; measured($overhead; "all runs") + "; a third of a turn's overhead"),
 cost("tick_hz"; 250; "Debian's kernel: CONFIG_HZ=250"),
 cost("hypercall_ns"; 0; $in + "what makes them"),
 "warm = \($cold.warm * 100)%

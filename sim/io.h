@@ -83,7 +83,7 @@ struct sim_vif_queue {
 	struct sim_irq_work poll, front;
 	struct sim_task guest_rx, dealloc, napi; /* napi: where it is threaded */
 	uint64_t to_dealloc;
-	bool copying, deallocating, napi_on;
+	bool copying, deallocating, napi_on, polling;
 	struct sim_flow *waiting, **waiting_last; /* for room in the transmit ring */
 };
 

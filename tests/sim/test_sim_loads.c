@@ -188,6 +188,7 @@ static const struct sim_costs turns = {
 	.netback_rx_ns = 64 * US,
 	.blkback_irq_ns = 128 * US,
 	.blkback_turn_ns = 256 * US,
+	.blkback_look_ns = 256 * US,
 	.blkback_ns = 512 * US,
 };
 
@@ -247,6 +248,14 @@ static void turn_for_many(void **state)
 	host_run(&host, S);
 	assert_in_range(host.vif->received, 15000, 15625);
 	near((double)spent_on(CL_WORK_NETBACK_RX), (double)host.vif->received * 64 * US, 0.005);
+	host_end(&host);
+	host_begin(&host, 1, &turns);
+	host_load(&host, "packets", "rate", UINT64_C(800000), "inbound", UINT64_C(0), "packet",
+		  UINT64_C(64), NULL);
+	host_run(&host, S);
+	assert_true(host.vif->sent > 100000);
+	assert_in_range(spent_in_irqs(), host.vif->sent * 2 * US,
+			host.vif->sent * 2 * US + 5000 * US);
 	host_end(&host);
 }
 
