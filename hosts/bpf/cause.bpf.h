@@ -66,6 +66,8 @@ int BPF_PROG(cause_begin, void *work)
 	tid = now->tid;
 	now->is_lent = owner != 0;
 	now->owner = owner;
+	blame(now, owner, now->call_ns);
+	now->call_ns = 0;
 	if (!owner) {
 		book_row(now, before);
 		return 0;

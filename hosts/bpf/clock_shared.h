@@ -89,10 +89,12 @@ struct cl_clock_parts {
 	uint64_t given_ns;  /* of tick_ns and idle_ns: given to the guests that caused it */
 	uint64_t start_ns;  /* start_boottime of the thread that is on */
 	/* Not booked yet, since it is not known for whom it was: of this handler; of this softirq
-	 * (it may be a poll's); of handlers of devices that are nobody's, before the softirq that
-	 * they raise; idle, since the last interrupt or switch; of IPIs, since the last switch; of
-	 * a worker, since its last work. */
-	uint64_t hard_ns, soft_ns, device_ns, pause_ns, ipi_ns, worker_ns;
+	 * (it may be a poll's), and ticks on top of it; of handlers of devices that are nobody's,
+	 * before the softirq that they raise; idle, since the last interrupt or switch; of IPIs,
+	 * and of timers where the CPU was idle, since the last switch; of a worker, since its last
+	 * work.
+	 */
+	uint64_t hard_ns, soft_ns, soft_tick_ns, device_ns, pause_ns, call_ns, worker_ns;
 	uint32_t tid, tgid, flags;
 	uint32_t row;     /* its row, as of `change` */
 	uint32_t change;  /* which rows there were then */
@@ -106,8 +108,9 @@ struct cl_clock_parts {
 	uint32_t irq_owner;  /* of the handler that runs */
 	uint32_t soft_owner; /* of this softirq's last poll */
 	uint32_t last;       /* of what ran last, before the CPU was idle */
+	uint32_t ticks;      /* that came since, while it was idle */
 	struct cl_clock_notes hard, soft;
-	uint32_t pad[4];
+	uint32_t pad[3];
 };
 
 /* A guest's, of what serves several. */

@@ -170,7 +170,7 @@ static __always_inline void end_handler(struct cl_clock_parts *now)
 	now->hard_ns = 0;
 	if (now->is_tick) {
 		now->tick_ns += ns;
-		settle_tick(now, ns);
+		settle_call(now, ns);
 		return;
 	}
 	now->irq_ns += ns;
@@ -193,7 +193,9 @@ static __always_inline void end_softirq(struct cl_clock_parts *now)
 	now->softirq = 0;
 	if (vector == SOFTIRQ_TIMER || vector >= SOFTIRQ_SCHED) {
 		now->tick_ns += ns;
-		blame_thread(now, ns);
+		now->is_ipi = 0;
+		settle_tick(now, ns);
+		now->soft_tick_ns = 0;
 	} else {
 		now->softirq_ns += ns;
 		settle_softirq(now, ns);

@@ -57,6 +57,15 @@ static __always_inline void blame(struct cl_clock_parts *now, uint32_t owner, ui
 		now->given_ns += ns;
 }
 
+#define IDLE_TICKS 4u /* of a grace period */
+
+/* What the CPU did was for him: if it goes idle now, or has ticks then, that is, too. */
+static __always_inline void worked(struct cl_clock_parts *now, uint32_t owner)
+{
+	now->last = owner;
+	now->ticks = 0;
+}
+
 static __always_inline uint32_t interface_owner(uint32_t ifindex)
 {
 	uint32_t *owner = ifindex ? bpf_map_lookup_elem(&interfaces, &ifindex) : 0;
@@ -153,55 +162,73 @@ static __always_inline void leave(struct cl_clock_parts *now)
 	now->worker_ns = 0;
 	now->nobody_ns += now->device_ns;
 	now->device_ns = 0;
-	if (now->tid) {
-		now->last = now->owner;
-		now->pause_ns = 0;
-	}
+	if (!now->tid)
+		return;
+	worked(now, now->owner);
+	now->pause_ns = 0;
+	if (now->flags & CL_PF_WQ_WORKER && !now->is_lent)
+		now->call_ns = 0;
 }
 
-/* Another one is on: what woke the CPU, or turned it to this, was for him. */
+/* Another one is on: what woke the CPU, or turned it to this, was for him. A worker says for whom
+ * when it begins a work. */
 static __always_inline void arrive(struct cl_clock_parts *now)
 {
-	if (now->tid)
-		blame(now, now->owner, now->pause_ns + now->ipi_ns);
+	now->call_ns = now->tid ? now->call_ns + now->pause_ns : 0;
 	now->pause_ns = 0;
-	now->ipi_ns = 0;
-}
-
-static __always_inline void blame_thread(struct cl_clock_parts *now, uint64_t ns)
-{
-	if (now->tid)
-		blame(now, now->owner, ns);
+	if (now->flags & CL_PF_WQ_WORKER && !now->owner)
+		return;
+	blame(now, now->owner, now->call_ns);
+	now->call_ns = 0;
 }
 
 /* ---- handlers and softirqs ---- */
 
-/* A handler begins; if the CPU was idle until then, it went idle after what ran last. */
+/* A handler begins. If the CPU was idle until then, it went idle after what ran last, or else after
+ * an IPI that turned it to nobody. */
 static __always_inline void interrupted(struct cl_clock_parts *now)
 {
 	now->hard.last = 0;
+	if (!now->tid && !now->softirq) {
+		if (!now->call_ns)
+			blame(now, now->last, now->pause_ns);
+		now->pause_ns = 0;
+	}
 	if (!now->is_ipi)
-		now->ipi_ns = 0;
-	if (now->tid || now->softirq)
-		return;
-	blame(now, now->last, now->pause_ns);
-	now->pause_ns = 0;
-	now->last = 0;
+		now->call_ns = 0;
 }
 
+/* Of timers, IPIs and the softirqs of timers, scheduler and RCU. */
 static __always_inline void settle_tick(struct cl_clock_parts *now, uint64_t ns)
 {
-	uint64_t left = now->hard.last ? divide_ns(&now->hard, ns) : ns;
+	if (now->softirq)
+		now->soft_tick_ns += ns;
+	else if (now->is_ipi)
+		now->call_ns += ns;
+	else if (now->tid)
+		blame(now, now->owner, ns);
+	else if (now->last)
+		blame(now, now->last, ns);
+	else
+		now->call_ns += ns; /* a timer of whom the CPU turns to */
+}
 
-	now->given_ns += ns - left; /* requests that ended on this CPU */
-	if (left != ns) {
-		now->last = now->hard.last;
+static __always_inline void count_tick(struct cl_clock_parts *now)
+{
+	if (!now->is_ipi && !now->tid && !now->softirq && ++now->ticks >= IDLE_TICKS)
+		now->last = 0;
+}
+
+/* An IPI may be there to end requests on this CPU. */
+static __always_inline void settle_call(struct cl_clock_parts *now, uint64_t ns)
+{
+	if (!now->hard.last) {
+		settle_tick(now, ns);
+		count_tick(now);
 		return;
 	}
-	if (now->is_ipi)
-		now->ipi_ns += ns;
-	else if (!now->softirq)
-		blame_thread(now, ns);
+	now->given_ns += ns - divide_ns(&now->hard, ns);
+	worked(now, now->hard.last);
 }
 
 /* A device's. Where it is nobody's, and handled nothing itself, the softirq that it raises says for
@@ -210,15 +237,26 @@ static __always_inline void settle_handler(struct cl_clock_parts *now, uint64_t 
 {
 	now->nobody_ns += now->device_ns;
 	now->device_ns = 0;
-	if (now->irq_owner)
-		now->last = now->irq_owner;
-	else if (now->hard.last) {
+	if (now->irq_owner) {
+		worked(now, now->irq_owner);
+	} else if (now->hard.last) {
 		now->nobody_ns += divide_ns(&now->hard, ns);
-		now->last = now->hard.last;
+		worked(now, now->hard.last);
 	} else {
 		now->device_ns = ns;
 	}
 	clear_notes(&now->hard);
+}
+
+/* What interrupted the softirq, and the IPI that raised it, were for whom it was. */
+static __always_inline void settle_calls(struct cl_clock_parts *now)
+{
+	blame(now, now->soft_owner, now->soft_tick_ns);
+	now->soft_tick_ns = 0;
+	if (!now->soft_owner)
+		return;
+	blame(now, now->soft_owner, now->call_ns);
+	now->call_ns = 0;
 }
 
 static __always_inline void settle_softirq(struct cl_clock_parts *now, uint64_t ns)
@@ -233,6 +271,7 @@ static __always_inline void settle_softirq(struct cl_clock_parts *now, uint64_t 
 		now->nobody_ns += both;
 	}
 	now->soft.last = 0;
+	settle_calls(now);
 }
 
 /* owner: of netback's queue, whose interrupt has the time already. */
@@ -252,6 +291,7 @@ static __always_inline void settle_poll(struct cl_clock_parts *now, uint64_t ns,
 	clear_notes(&now->soft);
 	now->soft.last = 0;
 	now->soft_owner = owner;
+	settle_calls(now);
 }
 
 static __always_inline void end_notes(struct cl_clock_parts *now)
@@ -259,7 +299,7 @@ static __always_inline void end_notes(struct cl_clock_parts *now)
 	clear_notes(&now->soft);
 	now->soft.last = 0;
 	if (now->soft_owner && !now->tid)
-		now->last = now->soft_owner;
+		worked(now, now->soft_owner);
 }
 
 #endif

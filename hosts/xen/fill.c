@@ -38,6 +38,20 @@ static bool read_dom0(struct cl_xen *xen)
 	return changed;
 }
 
+/*
+ * Xen's time of dom0's vCPUs, and then at once what they ran it for: what an observation costs
+ * itself is on the same side of both.
+ */
+static int read_times(struct cl_xen *xen, bool *ret_changed, struct cl_error *reterr)
+{
+	struct cl_hyper_vcpu vcpu;
+
+	for (uint32_t v = 0; v < xen->dom0_vcpus && v < CL_CPUS_MAX; v++)
+		xen->dom0_ns[v] =
+			cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0 ? vcpu.cpu_ns : CL_UNKNOWN;
+	return cl_build_refresh(xen->build, xen->threads, ret_changed, reterr);
+}
+
 static void fill_dom0_cpu(struct cl_xen *xen, uint32_t v, struct cl_snapshot *snap)
 {
 	struct cl_cpu *cpu = &snap->cpus[v];
@@ -46,7 +60,6 @@ static void fill_dom0_cpu(struct cl_xen *xen, uint32_t v, struct cl_snapshot *sn
 	const struct cl_hyper_machine *machine = &xen->machine;
 	bool pinned = cl_cpuset_count(&xen->dom0_pins[v]) == 1;
 	uint32_t pcpu = pinned ? cl_cpuset_next(&xen->dom0_pins[v], 0) : xen->dom0_at[v];
-	struct cl_hyper_vcpu vcpu;
 
 	/* What the kernel counts here holds time that Xen gave to others: see cl_cpu.busy_ns. */
 	cpu->irq_ns = cpu->idle_ns = cpu->steal_ns = cpu->busy_ns = CL_UNKNOWN;
@@ -56,8 +69,8 @@ static void fill_dom0_cpu(struct cl_xen *xen, uint32_t v, struct cl_snapshot *sn
 	cpu->pcpu = pcpu;
 	if (!cl_cpuset_empty(&xen->dom0_pins[v])) /* else they could not be read */
 		cpu->pins = cl_snapshot_mask(snap, &xen->dom0_pins[v]);
-	if (v < xen->dom0_vcpus && cl_hyper_vcpu(xen->hyper, 0, v, &vcpu) == 0)
-		cpu->busy_ns = vcpu.cpu_ns;
+	if (v < xen->dom0_vcpus)
+		cpu->busy_ns = xen->dom0_ns[v];
 	cl_scale_cpu(&xen->scale, v, booked_ns, cpu->busy_ns);
 	if (pcpu == CL_NONE || pcpu >= machine->pcpu_count)
 		return;
@@ -336,7 +349,7 @@ int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *r
 	if (r == 0)
 		r = cl_topology_observe(xen->topology, snap, reterr);
 	if (r == 0)
-		r = cl_build_refresh(xen->build, xen->threads, &changed, reterr);
+		r = read_times(xen, &changed, reterr);
 	if (r < 0)
 		return r;
 	/* Somebody came or went: perhaps one more is on its way. */

@@ -123,6 +123,7 @@ struct cl_xen {
 	uint64_t scan_ns, scan_cost_ns, settle_ns;
 	uint32_t dom0_vcpus, dom0_pool;
 	struct cl_cpuset dom0_pins[CL_CPUS_MAX]; /* pCPUs of each of dom0's vCPUs */
+	uint64_t dom0_ns[CL_CPUS_MAX];           /* its time */
 	uint32_t dom0_at[CL_CPUS_MAX];           /* where it is; CL_NONE: nowhere */
 	uint32_t cpu_of[CL_CPUS_MAX];            /* pCPU -> index in the snapshot */
 };

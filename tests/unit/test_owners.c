@@ -17,10 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MINE   7u
-#define OTHER  9u
-#define ROUNDS 400u
-#define TRY_NS (10 * CL_NS_PER_S)
+#define MINE      7u
+#define OTHER     9u
+#define ROUNDS    400u
+#define TRY_NS    (10 * CL_NS_PER_S)
+#define SETTLE_NS 100000000 /* what the kernel does for a terminal that was closed */
 
 static struct cl_threads *threads_here(void)
 {
@@ -68,6 +69,7 @@ static void write_lines(void)
 	}
 	close(master);
 	close(slave);
+	nanosleep(&(struct timespec){ .tv_nsec = SETTLE_NS }, NULL);
 }
 
 static void test_work(void **state)
