@@ -306,6 +306,7 @@ void account(struct tick *tick)
 	account_vcpus(tick);
 	account_reaped(tick);
 	account_shared(tick);
+	weigh_asked(tick);
 	for (uint32_t i = 0; i < plan->n.guests; i++) {
 		books->guest_ns += plan->guest_books[i].guest_ns;
 		books->host_ns += plan->guest_books[i].host_ns;

@@ -88,8 +88,9 @@ static enum part part_of(enum cl_work_kind kind)
 	case CL_WORK_DISK_PROCESS:
 		return DISK;
 	case CL_WORK_VHOST:
-	case CL_WORK_INTERRUPT: /* these three are divided */
+	case CL_WORK_INTERRUPT: /* these are divided */
 	case CL_WORK_SHARED:
+	case CL_WORK_COUNTED:
 	case CL_WORK_MAIN_LOOP:
 	case CL_WORK_MIGRATION:
 	case CL_WORK_DEVICE_MODEL:
@@ -113,6 +114,17 @@ static void divide(uint64_t ns, uint64_t a, uint64_t b, uint64_t *to_a, uint64_t
 	*to_b += ns - part;
 }
 
+static void divide_counted(struct watch *w, const struct asked *asked, uint64_t ns)
+{
+	const struct cl_params *p = w->tick->params;
+	uint64_t send = weighed(asked->sent, p->weigh_send);
+	uint64_t receive = weighed(asked->received, p->weigh_receive), net = 0;
+
+	divide(ns, send / 2 + receive / 2, weighed(asked->requests, p->weigh_request) / 2, &net,
+	       &w->part_ns[DISK]);
+	divide(net, send, receive, &w->part_ns[SEND], &w->part_ns[RECEIVE]);
+}
+
 /* What ran for it, by what it asked for; the kinds in which two things are divided by how often
  * each was asked for. */
 static void measure(struct watch *w)
@@ -128,6 +140,11 @@ static void measure(struct watch *w)
 		if (cl_work_kind_origin(kind) == CL_ORIGIN_MANAGEMENT)
 			continue;
 		w->sum_ns += ns;
+		if (kind == CL_WORK_COUNTED) {
+			divide_counted(w, &asked, ns);
+			w->contained_ns += ns;
+			continue;
+		}
 		if (kind == CL_WORK_INTERRUPT || kind == CL_WORK_SHARED) {
 			divide(ns, asked.sent, asked.requests, &w->part_ns[SEND],
 			       &w->part_ns[DISK]);

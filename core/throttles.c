@@ -126,6 +126,8 @@ void ask_devices(const struct tick *tick, uint32_t guest, struct asked *ret_aske
 
 		ret_asked->sent += a ? growth(a->rx_packets, b->rx_packets) : 0;
 		ret_asked->received += a ? growth(a->tx_packets, b->tx_packets) : 0;
+		ret_asked->bytes += a ? growth(a->rx_bytes, b->rx_bytes) : 0;
+		ret_asked->bytes += a ? growth(a->tx_bytes, b->tx_bytes) : 0;
 	}
 	for (uint32_t i = FIRST_OF(now, disks, guest);
 	     i < now->n.disks && now->disks[i].guest.v == guest; i++) {
@@ -133,6 +135,8 @@ void ask_devices(const struct tick *tick, uint32_t guest, struct asked *ret_aske
 
 		ret_asked->requests += a ? growth(a->rd_ops, b->rd_ops) : 0;
 		ret_asked->requests += a ? growth(a->wr_ops, b->wr_ops) : 0;
+		ret_asked->bytes += a ? growth(a->rd_bytes, b->rd_bytes) : 0;
+		ret_asked->bytes += a ? growth(a->wr_bytes, b->wr_bytes) : 0;
 	}
 }
 

@@ -39,6 +39,9 @@ struct target {
 
 /* account.c: fills plan->books, work_books, guest_books. Needs plan->main_cpus. */
 void account(struct tick *tick);
+/* weigh.c: what guests asked for, counted, and its cost. Of account; before the sums over guests. */
+void weigh_asked(struct tick *tick);
+uint64_t weighed(uint64_t count, uint64_t cost_ns); /* at most UINT64_MAX */
 /* part of whole in ppm, at most 10^6; 0 of 0 is 0. */
 uint64_t share_ppm(uint64_t part, uint64_t whole);
 
@@ -113,7 +116,7 @@ struct throttle { /* one of a guest's, as it is and as it is used */
 	uint64_t asked; /* units each period, in this interval */
 };
 struct asked { /* by a guest, of its devices, in this interval */
-	uint64_t sent, received, requests;
+	uint64_t sent, received, requests, bytes;
 };
 void ask_devices(const struct tick *tick, uint32_t guest, struct asked *ret_asked);
 struct throttles {

@@ -19,7 +19,7 @@
 #define CL_RECORD_MAGIC      "closer-recording"
 #define CL_RECORD_MAGIC_LEN  16u
 #define CL_RECORD_START      (CL_RECORD_MAGIC_LEN + 4u) /* where the first frame is */
-#define CL_RECORD_VERSION    13u
+#define CL_RECORD_VERSION    14u
 #define CL_RECORD_WINDOW_LOG 24 /* zstd: how far back into the last tick a tick may refer */
 #define CL_FRAME_BYTES       24u
 #define CL_PAYLOAD_MAX       ((size_t)64 << 20) /* of a frame, packed or not */

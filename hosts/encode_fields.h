@@ -152,7 +152,7 @@
 #define FIELDS_guest_books(F) \
 	F(u64, guest_ns) \
 	F(u64, host_ns) \
-	F(u64s, kind_ns) F(u64, main_ns) F(u64, far_ns) F(u64, newborn_ns) F(bool, counted) \
+	F(u64s, kind_ns) F(u64, main_ns) F(u64, far_ns) F(u64, sent) F(u64, received) F(u64, requests) F(u64, moved) F(u64, weighed_ns) F(u64, newborn_ns) F(bool, counted) \
 	F(charge_books, charge) F(size_books, size) F(overcommit_books, overcommit) \
 	F(u64, limit) F(u64, used) F(why, guard)
 #define FIELDS_books(F) \

@@ -427,6 +427,11 @@ static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_pl
 	SET(o, "guest_ns", number(b->guest_ns));
 	SET(o, "host_ns", number(b->host_ns));
 	SET(o, "kinds", complete(kinds, CL_WORK_KIND_COUNT));
+	SET(o, "sent", number(b->sent));
+	SET(o, "received", number(b->received));
+	SET(o, "requests", number(b->requests));
+	SET(o, "moved_bytes", number(b->moved));
+	SET(o, "weighed_ns", number(b->weighed_ns));
 	SET(o, "main_share", share(b->main_ns, b->host_ns));
 	SET(o, "far_share", share(b->far_ns, b->host_ns));
 	SET(o, "counted", json_boolean(b->counted));
@@ -436,7 +441,7 @@ static json_t *guest_books_of(const struct cl_snapshot *snap, const struct cl_pl
 	SET(o, "guard", short_why(&b->guard));
 	SET(o, "memory", size_of(&b->size));
 	SET(o, "overcommit", overcommit_of(&b->overcommit));
-	return complete(o, 14);
+	return complete(o, 19);
 }
 
 static json_t *work_books_of(const struct cl_snapshot *snap, const struct cl_plan *plan, uint32_t i)

@@ -39,6 +39,9 @@
 	X(charge_keep, NS, 60000000000, 0, 86400000000000, "how long a guest may be gone, as in a reboot, before its debt is written off, or its memory's setting forgotten") \
 	X(charge_send, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest sends") \
 	X(charge_receive, COUNT, 1, 0, 1000000, "sedf-dc: weight of a packet that the guest receives") \
+	X(weigh_send, NS, 0, 0, 1000000000, "host CPU for a packet that a guest sends, for what is only counted; `closer calibrate` finds it; 0: not known") \
+	X(weigh_receive, NS, 0, 0, 1000000000, "likewise for a packet that a guest receives") \
+	X(weigh_request, NS, 0, 0, 1000000000, "likewise for a request to a guest's disks") \
 	X(guard_over, COUNT, 3, 1, 64, "intervals over its limit, of the last guard_window, after which a guest is held back") \
 	X(guard_window, COUNT, 5, 1, 64, "how many intervals are looked back at") \
 	X(guard_release, NS, 10000000000, 1000000000, 3600000000000, "how long a guest that is held back must ask for less before it is let go") \

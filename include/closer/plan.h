@@ -313,6 +313,10 @@ struct cl_guest_books {
 	uint64_t host_ns;  /* outside it: all its work */
 	uint64_t kind_ns[CL_WORK_KIND_COUNT];
 	uint64_t main_ns, far_ns;
+	uint64_t sent, received, requests; /* packets and requests in the interval */
+	uint64_t moved;                    /* bytes, in all of them */
+	/* These at the calibrated costs (core/weigh.c); CL_UNKNOWN: none is calibrated. */
+	uint64_t weighed_ns;
 	uint64_t newborn_ns; /* of guest_ns and host_ns: what threads ran that were not in prev */
 	bool counted;        /* in both snapshots: else the interval says nothing of it */
 	struct cl_charge_books charge;

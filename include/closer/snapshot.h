@@ -44,7 +44,8 @@ enum cl_origin {
 	X(TOOLSTACK, "toolstack", CL_ORIGIN_MANAGEMENT, "a command of Xen's toolstack for the guest, and what it started") \
 	X(WAITER, "waiter", CL_ORIGIN_MANAGEMENT, "a process that waits for the guest's end: no work, given back") \
 	X(SHARED, "shared", CL_ORIGIN_GUEST, "its part of what serves several: kernel workers, physical devices' interrupts and softirqs; no thread") \
-	X(WAKEUP, "wakeup", CL_ORIGIN_GUEST, "idle entry and exit, IPIs and ticks that its work caused; no thread")
+	X(WAKEUP, "wakeup", CL_ORIGIN_GUEST, "idle entry and exit, IPIs and ticks that its work caused; no thread") \
+	X(COUNTED, "counted", CL_ORIGIN_GUEST, "its packets and requests, at the cost that was calibrated: where the time itself is not measured")
 /* clang-format on */
 
 enum cl_work_kind {

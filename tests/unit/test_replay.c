@@ -151,7 +151,7 @@ static void test_other_version(void **ctx)
 	replay_all(file, &end, &torn, &error);
 	assert_int_equal(end, -EPROTONOSUPPORT);
 	assert_non_null(strstr(error.text, "version 99"));
-	assert_non_null(strstr(error.text, "version 13"));
+	assert_non_null(strstr(error.text, "version 14"));
 }
 
 /* One frame of our own making in place of the head: sound checks, hostile content. */
