@@ -81,6 +81,10 @@ struct cli_values {
 	uint64_t by;                         /* bill: choice */
 	const char *seeds, *compare, *policy, *report, *variant;
 	const char *stack; /* advise */
+	const char *guest; /* calibrate */
+	struct cli_list loads;
+	uint64_t rounds;
+	bool show;
 	uint64_t seed, jobs;
 	const char *trace; /* mon */
 	bool csv, per_vcpu, hypercalls;
@@ -157,6 +161,9 @@ const char *cli_colour_off(const struct cli_call *call);
 /* ---- session.c: the engine as verbs use it ---- */
 int cli_open(const struct cli_call *call, bool act, const char *record,
 	     struct cl_engine **ret_engine, struct cl_error *reterr);
+/* The same to find weights out: those that are kept are not read. */
+int cli_open_uncalibrated(const struct cli_call *call, struct cl_engine **ret_engine,
+			  struct cl_error *reterr);
 /* One observation; a refused snapshot is an error here. ret_tick may be NULL. */
 int cli_observe(struct cl_engine *engine, struct cl_tick *ret_tick, struct cl_error *reterr);
 /* Sleeps the whole time, whatever events come. *ret_ended: a replay is over. */
@@ -246,7 +253,7 @@ void cli_table_to(FILE *out, const struct cli_call *call, const struct cli_colum
 
 extern const struct cli_verb cli_verb_check, cli_verb_status, cli_verb_plan, cli_verb_apply,
 	cli_verb_bill, cli_verb_confirm, cli_verb_undo, cli_verb_adopt, cli_verb_advise,
-	cli_verb_admit, cli_verb_explain, cli_verb_record, cli_verb_replay, cli_verb_run,
-	cli_verb_sim, cli_verb_mon, cli_verb_help, cli_verb_version;
+	cli_verb_admit, cli_verb_calibrate, cli_verb_explain, cli_verb_record, cli_verb_replay,
+	cli_verb_run, cli_verb_sim, cli_verb_mon, cli_verb_help, cli_verb_version;
 
 #endif

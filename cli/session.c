@@ -3,25 +3,50 @@
  * guests by name. */
 #include "cli.h"
 
+#include "weights.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/signalfd.h>
 
-int cli_open(const struct cli_call *call, bool act, const char *record,
-	     struct cl_engine **ret_engine, struct cl_error *reterr)
+static int open_with(const struct cli_call *call, const struct cl_params *params, bool act,
+		     const char *record, struct cl_engine **ret_engine, struct cl_error *reterr)
 {
 	const struct cl_engine_options options = {
 		.host_uri = call->v.host,
 		.state_dir = call->v.state_dir,
-		.params = call->v.params,
+		.params = *params,
 		.act = act,
 		.record = record,
 		.ledger = call->v.ledger,
 	};
 
 	return cl_engine_open(&options, ret_engine, reterr);
+}
+
+int cli_open(const struct cli_call *call, bool act, const char *record,
+	     struct cl_engine **ret_engine, struct cl_error *reterr)
+{
+	struct cl_params params = call->v.params;
+	struct cl_weights weights;
+	int r = -ENOENT;
+
+	/* A simulated host is another one than was calibrated. */
+	if (!call->v.host || !cl_host_simulated(call->v.host))
+		r = cl_weights_read(call->v.state_dir, &weights, reterr);
+	if (r == 0)
+		cl_weights_into(&weights, &params);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	return open_with(call, &params, act, record, ret_engine, reterr);
+}
+
+int cli_open_uncalibrated(const struct cli_call *call, struct cl_engine **ret_engine,
+			  struct cl_error *reterr)
+{
+	return open_with(call, &call->v.params, false, NULL, ret_engine, reterr);
 }
 
 int cli_observe(struct cl_engine *engine, struct cl_tick *ret_tick, struct cl_error *reterr)

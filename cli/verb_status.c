@@ -41,6 +41,18 @@ static void host_cpu(const struct cli_column *column, const struct cli_row *row,
 	cli_work_percent(row->snap, books_at(row)->host_ns, span_at(row), buf, size);
 }
 
+static void weighed_cpu(const struct cli_column *column, const struct cli_row *row, char *buf,
+			size_t size)
+{
+	uint64_t ns = books_at(row)->weighed_ns;
+	char percent[32];
+
+	if (ns == CL_UNKNOWN)
+		return;
+	cli_percent(ns, span_at(row), percent, sizeof(percent));
+	snprintf(buf, size, "~%s", percent);
+}
+
 static void kind_cpu(const struct cli_column *column, const struct cli_row *row, char *buf,
 		     size_t size)
 {
@@ -101,7 +113,9 @@ static const struct cli_column guest_columns[] = {
 	{ .title = "VCPUS", .right = true, .cell = guest_vcpus },
 	{ .title = "GUEST-CPU%", .right = true, .cell = guest_cpu },
 	{ .title = "HOST-CPU%", .right = true, .cell = host_cpu },
-	CL_WORK_KINDS(KIND){ .title = "ON-MAIN", .right = true, .cell = main_share },
+	CL_WORK_KINDS(KIND){
+		.title = "WEIGHED%", .right = true, .spare = true, .cell = weighed_cpu },
+	{ .title = "ON-MAIN", .right = true, .cell = main_share },
 	{ .title = "FAR", .right = true, .cell = far_share },
 	{ .title = "HOME", .cell = guest_home },
 	{ .title = "NOTE", .spare = true, .cell = guest_note },
@@ -233,6 +247,10 @@ static void print_totals(const struct cl_snapshot *snap, const struct cl_plan *p
 			    : "by the kernel's own count");
 	printf("%-18s %8.1f %%  the parts above less that count\n", "gap", gap);
 	cli_estimate_note(snap);
+	if (plan->n.guests > 0 && b->span_ns && plan->guest_books[0].weighed_ns != CL_UNKNOWN)
+		printf("packets and requests at calibrated costs (`closer calibrate --show`)%s: an estimate\n",
+		       CL_CAN(snap, CLOCK) ? " are WEIGHED%"
+					   : " stand for the time of devices' work");
 }
 
 static void print_status(const struct cli_call *call, const char *uri,

@@ -39,7 +39,8 @@ struct target {
 
 /* account.c: fills plan->books, work_books, guest_books. Needs plan->main_cpus. */
 void account(struct tick *tick);
-/* weigh.c: what guests asked for, counted, and its cost. Of account; before the sums over guests. */
+/* weigh.c: what guests asked for, counted, and its cost. Of account; before the sums over guests.
+ */
 void weigh_asked(struct tick *tick);
 uint64_t weighed(uint64_t count, uint64_t cost_ns); /* at most UINT64_MAX */
 /* part of whole in ppm, at most 10^6; 0 of 0 is 0. */

@@ -2,7 +2,8 @@
 # shellcheck shell=sh
 # attribute.sh [SECONDS [ROUNDS]]: a job of the Xen lab (--nic): what closer says that dom0 did for guests against the increase of Xen's own time
 # of dom0, in windows of SECONDS, medians of ROUNDS. Disks are files behind loop devices, whose work is done by the kernel's shared workers;
-# packets go through a network card, whose interrupt and polls are nobody's by name.
+# packets go through a network card, whose interrupt and polls are nobody's by name. Then what a packet and a request cost is calibrated, and two guests
+# of different load are attributed by both: as measured, and by what they asked for.
 
 seconds=${1:-4}
 rounds=${2:-5}
@@ -16,12 +17,14 @@ window() {
 	jq -r 'def of(name): [.guests[] | select(.name == name) | .host_ns] | add // 0;
 		.span_ns as $span | [.totals.busy_ns, of("g1"), of("g2"), .totals.main_ns, .totals.overhead_ns, .totals.unattributed_ns] |
 		map(. * 100 / $span) | @tsv' /tmp/window.json >>"/tmp/$1"
+	jq -r 'def of(name): [.guests[] | select(.name == name) | .weighed_ns // 0] | add // 0;
+		.span_ns as $span | [.totals.busy_ns, of("g1"), of("g2")] | map(. * 100 / $span) | @tsv' /tmp/window.json >>"/tmp/$1-weighed"
 	jq -r '.totals | .gap_ns * 100 / .busy_ns' /tmp/window.json >>/tmp/gaps
 }
 
 # windows NAME LOAD_OF_G1 [LOAD_OF_G2]: base, load, base, .., base
 windows() {
-	rm -f "/tmp/$1-base" "/tmp/$1-load"
+	rm -f "/tmp/$1-base" "/tmp/$1-load" "/tmp/$1-base-weighed" "/tmp/$1-load-weighed"
 	window "$1-base"
 	n=0
 	while [ $n -lt "$rounds" ]; do
@@ -42,10 +45,10 @@ windows() {
 	done
 }
 
-# increases NAME: a line for each round: of Xen's dom0, g1, g2, main, overhead, unattributed, over the mean of the bases before and after
+# increases NAME [-weighed]: a line for each round: of Xen's dom0, g1, g2, main, overhead, unattributed, over the mean of the bases before and after
 increases() {
 	awk 'NR == FNR { for (i = 1; i <= NF; i++) base[FNR, i] = $i; next }
-		{ for (i = 1; i <= NF; i++) printf "%.3f%s", $i - (base[FNR, i] + base[FNR + 1, i]) / 2, i < NF ? " " : "\n" }' "/tmp/$1-base" "/tmp/$1-load"
+		{ for (i = 1; i <= NF; i++) printf "%.3f%s", $i - (base[FNR, i] + base[FNR + 1, i]) / 2, i < NF ? " " : "\n" }' "/tmp/$1-base${2:-}" "/tmp/$1-load${2:-}"
 }
 
 median() {
@@ -99,11 +102,36 @@ compare disk "a disk behind a loop device" "disk-read dev=/dev/xvda rate=250 siz
 compare net "packets through the network card" "udp-echo to=$outside rate=500"
 compare both "both" "udp-echo to=$outside rate=250,disk-read dev=/dev/xvda rate=120 size=16384"
 
+# Loads of one thing each: what an echo sends and receives cannot be told apart.
+cat >/tmp/load <<'LOAD'
+trap '' TERM # it goes on in the guest until its time is over
+. /lab/lib.sh
+ask 1 "run $1 for=$((LAB_SECONDS + 5))s" $((LAB_SECONDS + 40))
+LOAD
+export LAB_SECONDS="$seconds"
+say "calibrating with loads of g1"
+calibrate() {
+	closer calibrate --guest g1 --interval "${seconds}s" --rounds $(((rounds + 1) / 3)) --load "sh /tmp/load 'udp-out to=$outside rate=400'" \
+		--load "sh /tmp/load 'udp-in to=$outside rate=400'" --load "sh /tmp/load 'disk-read dev=/dev/xvda rate=150'" --load "sh /tmp/load 'udp-echo to=$outside rate=250'"
+}
+check "costs of packets and requests are told" calibrate
+closer calibrate --show || true
+
 windows two "udp-echo to=$outside rate=400,disk-read dev=/dev/xvda rate=60" "udp-echo to=$outside rate=100,disk-read dev=/dev/xvda rate=200"
 increases two >/tmp/two
+increases two -weighed >/tmp/two-weighed
 say "two guests, increase in per cent of a CPU: Xen's dom0, g1, g2, main, overhead, unattributed"
 cat /tmp/two
-say "two guests together are off by $(awk '{ print (($2 + $3) / $1 - 1) * 100 }' /tmp/two | median) % of Xen's increase"
+say "the same by packets and requests: Xen's dom0, g1, g2"
+cat /tmp/two-weighed
+together() { # FILE
+	awk '{ print (($2 + $3) / $1 - 1) * 100 }' "$1" | median
+}
+say "two guests together are off Xen's increase by $(together /tmp/two) % as measured, by $(together /tmp/two-weighed) % by packets and requests"
+for n in 1 2; do
+	say "g$n by packets and requests is off what was measured by $(paste /tmp/two /tmp/two-weighed | awk -v n=$n '{ print ($(7 + n) / $(1 + n) - 1) * 100 }' | median) %"
+done
+check "two guests: their increase is attributed within 10 %" within_most "$(together /tmp/two)" 10
 
 cat /proc/interrupts >>/out/interrupts
 keep /tmp/gaps

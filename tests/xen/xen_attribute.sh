@@ -10,7 +10,7 @@ port=7079
 peer=$!
 trap 'kill $peer; rm -f "$log" "$log.peer"' EXIT
 shift
-if in_dom0 7 --nic --env LAB_PORT=$port "$top/lab/xen_jobs/attribute.sh" "$@"; then
+if in_dom0 9 --nic --env LAB_PORT=$port "$top/lab/xen_jobs/attribute.sh" "$@"; then
 	echo "ok xen_attribute: dom0's time is its guests', as Xen counts it"
 else
 	echo "not ok xen_attribute: $why"
