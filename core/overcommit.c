@@ -17,7 +17,8 @@
  *           is taken but for a guest in need, and what was taken goes back step by step. soft: a
  *           step of each guest an interval, all at once while a guest is in need. hard: all that
  *           it can lose at once. low: and nobody has more than its contract
- *   back    a guest that needs more than it has gets what was taken from it at once, then others'
+ *   back    a guest that needs more than it has gets what was taken from it at once, called back
+ *           from those that it was lent to as far as it is not free, then others'
  *           idle memory, up to its maximum; free memory is lent down to where hard begins
  *
  * Decided here is how much (cl_state_memory.taken, lent); size.c sets the targets, which for one
@@ -332,6 +333,23 @@ static void give_own_back(struct tick *tick, uint64_t *lack, struct demand *d)
 	}
 }
 
+/* What is not free of that is called back from those that it was lent to. */
+static void recall(struct tick *tick, struct demand *d)
+{
+	for (uint32_t i = 0; i < tick->now->n.guests && d->unmet > 0; i++) {
+		struct one one;
+		uint64_t by;
+
+		if (!view(tick, i, &one))
+			continue;
+		by = least(one.state->lent, pages(sum(d->unmet, PAGE - 1)));
+		one.state->lent -= by;
+		d->unmet = less(d->unmet, by);
+		if (by > 0)
+			one.state->stepped_ns = tick->now->taken_ns;
+	}
+}
+
 static void lend(struct tick *tick, uint64_t *lack, enum cl_pressure state, struct demand *d)
 {
 	uint32_t i;
@@ -479,6 +497,7 @@ void overcommit(struct tick *tick, uint64_t free)
 	count(tick, free, &d);
 	state = follow_state(tick, &d);
 	give_own_back(tick, a, &d);
+	recall(tick, &d);
 	lend(tick, a, state, &d);
 	reclaim(tick, spare, state, &d);
 	if (state == CL_PRESSURE_HIGH && d.unmet == 0)

@@ -239,7 +239,7 @@ static void to_the_needy_and_back(void **state)
 	assert_true(idle->mem < 1024 * MIB && idle->mem >= 875 * MIB);
 	/* its first burst */
 	idle->used = 1000 * MIB;
-	hall_run(&h, 5);
+	hall_run(&h, 3);
 	assert_true(idle->mem >= 1000 * MIB);
 	needy->used = 300 * MIB;
 	hall_run(&h, 40);
