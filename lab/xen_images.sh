@@ -209,8 +209,9 @@ make_domu() { # FILE
 	# shellcheck disable=SC2086 # a list
 	cp $(module_files $domu_modules) "$u/modules/"
 	cp "$here/domu_answer" "$u/bin/answer"
+	cp "$here/domu_meminfo" "$u/bin/meminfo"
 	cp "$here/domu_init" "$u/init"
-	chmod 755 "$u/init" "$u/bin/answer"
+	chmod 755 "$u/init" "$u/bin/answer" "$u/bin/meminfo"
 	pack "$u" "$1"
 	rm -rf "$u"
 }

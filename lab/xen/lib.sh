@@ -6,7 +6,7 @@
 #   start_guest N [KEY=VALUE..]   creates guest gN (1 to 32); the keys, and from where their defaults come:
 #       vcpus=$LAB_VCPUS queues=$LAB_QUEUES (per vif and per disk) mem=$LAB_MEM maxmem= (MiB) disks=$LAB_DISKS (xvda..)
 #       disk=DEVICE: what is behind xvda, instead of dom0's memory
-#       type=$LAB_TYPE (pv, pvh) weight= cap= pool=
+#       type=$LAB_TYPE (pv, pvh) weight= cap= pool= linux= (an argument for its kernel)
 #       node=0, 1, ..: its CPUs and memory there; span: vCPUs by turns on each node, memory on all; any: as Xen chooses. Default: its place
 #       in the list $LAB_PLACES, which is gone through by turns; where that is empty, node (N - 1) modulo the nodes
 #       cpus=LIST: instead of node, as in xl.cfg
@@ -133,10 +133,10 @@ lab_disks() { # N DISKS [FIRST]
 start_guest() (
 	lab_n=$1
 	shift
-	vcpus=$LAB_VCPUS queues=$LAB_QUEUES mem=$LAB_MEM maxmem='' disks=$LAB_DISKS type=$LAB_TYPE node='' cpus='' weight='' cap='' pool='' disk=''
+	vcpus=$LAB_VCPUS queues=$LAB_QUEUES mem=$LAB_MEM maxmem='' disks=$LAB_DISKS type=$LAB_TYPE node='' cpus='' weight='' cap='' pool='' linux='' disk=''
 	for lab_word in "$@"; do
 		case $lab_word in
-		vcpus=* | queues=* | mem=* | maxmem=* | disks=* | type=* | node=* | cpus=* | weight=* | cap=* | pool=* | disk=*) eval "${lab_word%%=*}=\${lab_word#*=}" ;;
+		vcpus=* | queues=* | mem=* | maxmem=* | disks=* | type=* | node=* | cpus=* | weight=* | cap=* | pool=* | disk=* | linux=*) eval "${lab_word%%=*}=\${lab_word#*=}" ;;
 		*) fail "start_guest $lab_n: there is no option '$lab_word'" ;;
 		esac
 	done
@@ -160,7 +160,7 @@ ${weight:+cpu_weight=$weight}
 ${cap:+cap=$cap}
 $([ -z "$pool" ] || echo "pool=\"$pool\"")
 $([ "$type" != pvh ] || echo 'tsc_mode="native"')
-extra="console=hvc0 quiet cryptomgr.notests lsm= audit=0 mitigations=off nokaslr panic=-1 closer.lab=1 closer.ip=$(guest_ip "$lab_n") closer.queues=$queues"
+extra="console=hvc0 quiet cryptomgr.notests lsm= audit=0 mitigations=off nokaslr panic=-1 closer.lab=1 closer.ip=$(guest_ip "$lab_n") closer.queues=$queues $linux"
 vif=["bridge=xenbr0,mac=00:16:3e:99:77:$(printf %02x "$lab_n")"]
 disk=[$(lab_disks "$lab_n" "$disks" "$disk")]
 on_crash="preserve"
