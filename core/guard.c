@@ -45,8 +45,9 @@ struct watch { /* one guest in one tick */
 	struct tick *tick;
 	uint32_t guest;
 	struct cl_state_guard *state;
-	uint64_t limit, used; /* ppm of a CPU */
-	uint64_t part_ns[PARTS], sum_ns, contained_ns;
+	uint64_t limit, used;              /* ppm of a CPU */
+	uint64_t part_ns[PARTS], parts_ns; /* what is of a part, and its sum */
+	uint64_t sum_ns, contained_ns;
 };
 
 /* ---- measuring ---- */
@@ -140,6 +141,9 @@ static void measure(struct watch *w)
 		if (cl_work_kind_origin(kind) == CL_ORIGIN_MANAGEMENT)
 			continue;
 		w->sum_ns += ns;
+		if (kind == CL_WORK_WAKEUP) /* goes with what caused it */
+			continue;
+		w->parts_ns += ns;
 		if (kind == CL_WORK_COUNTED) {
 			divide_counted(w, &asked, ns);
 			w->contained_ns += ns;
@@ -150,8 +154,7 @@ static void measure(struct watch *w)
 			       &w->part_ns[DISK]);
 			continue;
 		}
-		if (kind != CL_WORK_WAKEUP)
-			w->contained_ns += ns;
+		w->contained_ns += ns;
 		if (kind == CL_WORK_VHOST)
 			divide(ns, asked.sent, asked.received, &w->part_ns[SEND],
 			       &w->part_ns[RECEIVE]);
@@ -239,7 +242,7 @@ static uint32_t wanted_kinds(struct watch *w, enum cl_action_kind *ret_missing)
 	for (uint32_t p = 0; p < PARTS; p++) {
 		bool found = false;
 
-		if (w->part_ns[p] < w->sum_ns / PART_LEAST || w->part_ns[p] == 0)
+		if (w->part_ns[p] < w->parts_ns / PART_LEAST || w->part_ns[p] == 0)
 			continue;
 		for (uint32_t k = 0; k < 2 && (!found || w->state->stage); k++)
 			for (uint32_t i = 0; i < THROTTLE_KINDS; i++) {

@@ -24,6 +24,7 @@ struct hog {
 	uint64_t disk, disk_ns;       /* bytes */
 	uint64_t receive, receive_ns; /* packets */
 	uint64_t other_ns;
+	uint64_t wakes; /* per cent of what runs for it: wake-ups, in no container */
 	struct world_thread *sends, *writes, *receives, *others;
 	uint64_t set[CL_ACTION_KIND_COUNT]; /* a second; 0: nothing */
 	uint32_t changes[CL_ACTION_KIND_COUNT];
@@ -86,7 +87,10 @@ static uint64_t burn(void)
 	w.nic_received[1] += received;
 	w.disk_bytes[0] += written;
 	w.disk_ops[0] += written / 4096;
-	return parts[0] + parts[1] + parts[2] + parts[3];
+	uint64_t ran = parts[0] + parts[1] + parts[2] + parts[3];
+
+	w.wakeup_ns[loud] += ran * hog.wakes / 100;
+	return ran + ran * hog.wakes / 100;
 }
 
 static void apply(void)
@@ -264,6 +268,19 @@ static void each_by_its_own(void **state)
 	assert_int_not_equal(hog.set[CL_ACTION_NIC_RATE], 0);
 	assert_int_not_equal(hog.set[CL_ACTION_GROUP_IO], 0);
 	assert_int_equal(throttles(), 2);
+}
+
+/* What its work wakes up goes with that work: no container holds it, and none is tried. */
+static void wake_ups_follow(void **state)
+{
+	begin("*=10%/cpu");
+	hog.send = 100000000;
+	hog.send_ns = 6;
+	hog.wakes = 60;
+	run(10);
+	assert_in_range(run(1), S / 10 * 8 / 10, S / 10);
+	assert_int_not_equal(hog.set[CL_ACTION_NIC_RATE], 0);
+	assert_int_equal(throttles(), 1);
 }
 
 /* Without the first throttle the second; without any it is said, and nothing is set. */
@@ -476,11 +493,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_teardown(name, teardown)
-		T(no_limit_is_none), T(k_of_n),           T(share_of_all),
-		T(held_by_rate),     T(cost_changes),     T(each_by_its_own),
-		T(next_throttle),    T(deaf_throttle),    T(released_slowly),
-		T(limit_taken_away), T(somebody_elses),   T(refused),
-		T(rebooted),         T(owned_by_journal), T(management_is_free),
+		T(no_limit_is_none), T(k_of_n),          T(share_of_all),     T(held_by_rate),
+		T(cost_changes),     T(each_by_its_own), T(wake_ups_follow),  T(next_throttle),
+		T(deaf_throttle),    T(released_slowly), T(limit_taken_away), T(somebody_elses),
+		T(refused),          T(rebooted),        T(owned_by_journal), T(management_is_free),
 		T(hostile_counters), T(hostile_times),
 	};
 

@@ -283,6 +283,7 @@ static void observe(struct world *w, struct cl_snapshot *snap)
 		guest->home = w->home[g];
 		guest->home_most.v = w->most[g];
 		guest->reaped_ns = w->reaped_ns[g];
+		guest->wakeup_ns = w->wakeup_ns[g];
 		guest->read_ns = w->now_ns - w->undescribed_ns;
 		if (w->pool) {
 			guest->domid = w->domid[g];

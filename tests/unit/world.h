@@ -56,6 +56,7 @@ struct world {
 	int nic_count;
 	int disk_guest[4];
 	uint64_t disk_bytes[4], disk_ops[4]; /* written, cumulative */
+	uint64_t wakeup_ns[WORLD_MAX];       /* by guest, cumulative */
 	int disk_count;
 	int irq_guest[4];
 	uint32_t irq_vcpu[4]; /* whose queue it serves, or CL_NONE */
