@@ -90,6 +90,7 @@ static void test_work(void **state)
 	write_lines();
 	assert_true(given_to(threads, OTHER).shared_ns > ROUNDS * 100);
 	cl_threads_own(threads, getpid(), CL_NONE);
+	write_lines(); /* the worker has ended what it did for the last line of that owner */
 	mine = given_to(threads, MINE);
 	struct given other = given_to(threads, OTHER);
 
