@@ -141,10 +141,10 @@ done <<-END
 	adopt irq:|is no thread id
 	help --completion tcsh|is none of
 END
-if [ "$n" -eq 30 ]; then
+if [ "$n" -eq 33 ]; then
 	ok "$n wrong command lines: exit 2, each named with what to do"
 else
-	not_ok "only $n of 30 wrong command lines"
+	not_ok "only $n of 33 wrong command lines"
 fi
 expect 2 && says "Verbs:" || not_ok "no verb: no list of them"
 expect 0 --version && prints "closer " || not_ok "--version"
