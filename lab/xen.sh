@@ -26,6 +26,7 @@ usage: ./run lab [OPTIONS] JOB [ARGS..]     JOB: a shell script, run in dom0 of 
     --dom0-vcpus N     as pcpus
     --dom0-pin                      dom0_vcpus_pin: vCPU n on pCPU n
     --cgroup 1|2       2
+    --init NAME        busybox      or systemd, Debian's; the lab is a service of it then
     --linux "ARGS"                  more for dom0's command line
     --nic                           a network card on the guests' bridge; behind it is this machine, as $LAB_OUTSIDE
     --pool NAME:SCHED:CPUS          a cpupool (credit, credit2) of CPUs (2-3) that leave Pool-0; may be repeated
@@ -65,7 +66,7 @@ number() { # OPTION VALUE MIN MAX
 }
 
 pcpus=4 nodes=2 memory=3072 sched=credit2 xen_args='' dom0_mem=768 dom0_max=1280 dom0_vcpus='' dom0_pin='' cgroup=2 linux_args=''
-guests=0 places='' vcpus=1 queues=1 guest_mem=128 type=pv disks=1 disk_mb=32
+guests=0 places='' vcpus=1 queues=1 guest_mem=128 type=pv disks=1 disk_mb=32 init=busybox
 build=$top/build/release out='' timeout=900 extra='' added='' pools='' nic=''
 
 while [ $# -gt 0 ]; do
@@ -104,6 +105,7 @@ while [ $# -gt 0 ]; do
 	--sched) sched=$2 ;;
 	--cgroup) cgroup=$2 ;;
 	--type) type=$2 ;;
+	--init) init=$2 ;;
 	--xen) xen_args=$2 ;;
 	--linux) linux_args=$2 ;;
 	--places) places=$2 ;;
@@ -140,6 +142,11 @@ shift
 case $sched:$cgroup:$type in
 credit:[12]:pv | credit2:[12]:pv | credit:[12]:pvh | credit2:[12]:pvh) ;;
 *) fail "--sched is credit or credit2, --cgroup 1 or 2, --type pv or pvh" ;;
+esac
+case $init:$cgroup in
+busybox:*) images='' ;;
+systemd:*) images=systemd linux_args="systemd.unit=lab.service systemd.unified_cgroup_hierarchy=$((cgroup - 1)) $linux_args" ;;
+*) fail "--init is busybox or systemd" ;;
 esac
 [ "$job" = shell ] || [ -r "$job" ] || fail "cannot read the job $job"
 build=$(cd "$build" 2>/dev/null && pwd) || fail "--build: there is no such directory"
@@ -199,6 +206,7 @@ LAB_NET=10.99.78
 LAB_NODES=$nodes
 LAB_PCPUS=$pcpus
 LAB_CGROUP=$cgroup
+LAB_INIT=$init
 LAB_DISKS_MAX=4
 LAB_RAMDISKS=128
 LAB_DISK_MB=$disk_mb
@@ -214,8 +222,8 @@ LAB_NIC=$nic
 LAB_OUTSIDE=10.99.78.254
 $extra
 ENV
-	sh "$here/xen_images.sh" "$cache" "$build" "$work/job" "$work/job.cpio" 9>&- || exit 125
-	cat "$cache/base.cpio" "$cache/top.cpio" "$work/job.cpio" >"$work/initramfs"
+	sh "$here/xen_images.sh" "$cache" "$build" "$work/job" "$work/job.cpio" $images 9>&- || exit 125
+	cat "$cache/base.cpio" ${images:+"$cache/systemd.cpio"} "$cache/top.cpio" "$work/job.cpio" >"$work/initramfs"
 	ln "$cache/xen" "$cache/vmlinux" "$work/"
 	rm -rf "$work/job" "$work/job.cpio"
 }

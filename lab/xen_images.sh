@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# xen_images.sh CACHE [BUILD]: makes what the Xen lab boots, each part only when something that it is made of has changed:
+# xen_images.sh CACHE [BUILD [JOB_FOLDER JOB_FILE [systemd]]]: makes what the Xen lab boots, each part only when something that it is made of has changed:
 #
 #   CACHE/xen       the hypervisor
 #   CACHE/vmlinux   Debian's kernel, for dom0 and guests
 #   CACHE/base      dom0's files out of packages, as a folder and as base.cpio
+#   CACHE/systemd.cpio  Debian's systemd, where the fifth argument asks for it
 #   CACHE/top.cpio  closer and loadgen from BUILD, the guests' initramfs, the lab's scripts; laid over base
 #
 # Packages are downloaded and unpacked, never installed. Without BUILD that is all that is done: it needs nothing compiled. The caller holds
@@ -101,7 +102,8 @@ module_files() {
 }
 
 library() { # NAME: the file, from the packages or else from the machine
-	for d in "$cache/packages/$libdir" "$cache/packages/${libdir#usr/}" "/$libdir" "/${libdir#usr/}" /usr/lib /usr/local/lib; do
+	for d in "$cache/packages/$libdir" "$cache/packages/${libdir#usr/}" "$cache/systemd.packages/$libdir" \
+		"$cache/systemd.packages/${libdir#usr/}" "$cache/systemd.packages/$libdir/systemd" "/$libdir" "/${libdir#usr/}" /usr/lib /usr/local/lib; do
 		if [ -e "$d/$1" ]; then
 			echo "$d/$1"
 			return
@@ -199,6 +201,33 @@ make_base() {
 	echo "$key" >"$cache/base.key"
 }
 
+# A dom0 whose first process is systemd: the lab is its one service. Its packages are fetched once, when it is first asked for.
+make_systemd() {
+	key=$(cat "$me" "$cache/packages.key" "$here/lab.service" | cksum)
+	! is_current systemd "$key" || return 0
+	p=$cache/systemd.packages
+	s=$cache/systemd
+	rm -rf "$p" "$s" "$s.key"
+	mkdir -p "$p" "$s/usr/lib/systemd/system" "$s/usr/bin" "$s/etc/systemd/system"
+	echo "lab: fetching Debian's systemd" >&2
+	# shellcheck disable=SC2046 # a list
+	(cd "$p" && apt-get -q -o APT::Sandbox::User="$(id -un)" download systemd $(apt-cache depends --recurse --no-recommends --no-suggests \
+		--no-conflicts --no-breaks --no-replaces --no-enhances systemd | sed -n 's/^\(lib[a-z0-9.-]*\)$/\1/p') >apt.log 2>&1) ||
+		fail "downloading systemd failed: $(tail -n 1 "$p/apt.log")"
+	for deb in "$p"/*.deb; do
+		dpkg -x "$deb" "$p"
+	done
+	cp -a "$p/lib/systemd/." "$s/usr/lib/systemd/"
+	cp -a "$p/bin/systemctl" "$p/usr/bin/systemd-run" "$s/usr/bin/"
+	# shellcheck disable=SC2046 # names of this folder's, without blanks
+	libraries "$s" "$cache/base" $(find "$s/usr" -type f -perm -100)
+	cp "$here/lab.service" "$s/etc/systemd/system/"
+	echo 0123456789abcdef0123456789abcdef >"$s/etc/machine-id"
+	pack "$s" "$cache/systemd.cpio"
+	rm -rf "$p" "$s"
+	echo "$key" >"$cache/systemd.key"
+}
+
 make_domu() { # FILE
 	u=$cache/domu
 	rm -rf "$u"
@@ -267,6 +296,7 @@ busybox=$(command -v busybox) || fail "busybox is missing: install the package b
 unpack
 make_base
 make_top
+[ "${5:-}" != systemd ] || make_systemd
 if [ $# -gt 2 ]; then
 	make_job "$3" "$4"
 fi

@@ -169,6 +169,24 @@ static void check_guest(const struct cl_xen_guest *guest, const struct speaker *
 		      name, guest->domain.domid);
 }
 
+static void check_pages(struct cl_xen *xen, const struct speaker *to)
+{
+	uint32_t known = 0;
+
+	if (!xen->pages) {
+		speak(to, "note",
+		      "a guest's home is where its affinity says; --host xen:pages asks Xen where "
+		      "its pages are");
+		return;
+	}
+	cl_xen_read_pages(xen);
+	for (uint32_t i = 0; i < xen->guest_count; i++)
+		known += xen->guests[i].paged_ns != 0;
+	speak(to, known == xen->guest_count ? "ok" : "lost",
+	      "it is known of %u of %u guests on which nodes their pages are%s%s", known,
+	      xen->guest_count, xen->pages_problem[0] ? ": " : "", xen->pages_problem);
+}
+
 void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, const char *text),
 		  void *ctx)
 {
@@ -195,6 +213,7 @@ void cl_xen_check(struct cl_xen *xen, void (*say)(void *ctx, const char *level, 
 	check_pools(xen, &to);
 	cl_xen_read_targets(xen, cl_clock_ns() + CL_NS_PER_S);
 	check_memory(xen, &to);
+	check_pages(xen, &to);
 	for (uint32_t i = 0; i < xen->guest_count; i++)
 		check_guest(&xen->guests[i], &to);
 	if (xen->dropped_guests)

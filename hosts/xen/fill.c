@@ -245,6 +245,10 @@ static void add_guest(struct cl_xen *xen, struct cl_xen_guest *guest, struct cl_
 	out->home = guest->home;
 	if (out->home && !(out->home & (out->home - 1)))
 		out->home_most.v = (uint32_t)__builtin_ctzll(out->home);
+	if (guest->paged_ns && guest->paged) {
+		out->home = guest->paged;
+		out->home_most = guest->paged_most;
+	}
 	out->mem_bytes = out->balloon_bytes = guest->domain.mem_bytes;
 	out->mem_max_bytes = guest->domain.mem_max_bytes;
 	out->target_bytes = guest->target_bytes;

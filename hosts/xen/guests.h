@@ -52,7 +52,10 @@ struct cl_xen_guest {
 	char name[CL_NAME_MAX];
 	bool dirty, described, housed; /* housed: home is not asked again */
 	uint64_t described_ns;
-	uint64_t home;         /* 0: not known */
+	uint64_t home;  /* 0: not known */
+	uint64_t paged; /* as home, by where its pages lie; where paged_ns is not 0 */
+	struct cl_node_ix paged_most;
+	uint64_t paged_ns;     /* when that was read */
 	uint64_t target_bytes; /* memory/target; CL_UNKNOWN */
 	uint64_t used_bytes;   /* what it says that it uses; CL_UNKNOWN */
 	int32_t model;         /* pid of its device model, or 0 */
@@ -101,6 +104,9 @@ struct cl_xen {
 	struct cl_irqs *irqs;
 	char irq_problem[CL_ERROR_MAX];
 	struct cl_hyper_machine machine;
+	bool pages;        /* where pages lie is asked for */
+	uint64_t pages_ns; /* when that was done last; 0: never */
+	char pages_problem[CL_ERROR_MAX];
 	struct cl_hyper_domain dom0;
 	uint64_t dom0_target_bytes; /* CL_UNKNOWN */
 	uint32_t target_next;       /* the guest whose target is read next */
@@ -160,6 +166,9 @@ void cl_xen_settle_tools(struct cl_xen *xen, bool all);
 
 /* fill.c */
 int cl_xen_fill(struct cl_xen *xen, struct cl_snapshot *snap, struct cl_error *reterr);
+
+/* pages.c: where guests' pages lie, where that is asked for and it is time for it. */
+void cl_xen_read_pages(struct cl_xen *xen);
 
 /* targets.c: reads what balloons are set to: dom0's, and of some guests at each call. */
 void cl_xen_read_targets(struct cl_xen *xen, uint64_t deadline_ns);

@@ -12,6 +12,7 @@
 #define BATCH          256u /* domains a hypercall */
 #define PERCENT        (CL_PPM / 100)
 #define RTDS_VCPUS_MAX 512u
+#define CONSOLE        (UINT32_C(1) << 20)
 
 struct cl_hyper {
 	xc_interface *xc;
@@ -28,6 +29,8 @@ struct cl_hyper {
 	xc_domaininfo_t batch[BATCH];
 	struct xen_domctl_schedparam_vcpu rtds[RTDS_VCPUS_MAX];
 	struct cl_hyper_domain domains[CL_HYPER_DOMAINS_MAX];
+	uint32_t console_at; /* what was read of Xen's console */
+	char *console;       /* CONSOLE bytes, once they are needed */
 };
 
 static int fail_call(const char *what, struct cl_error *reterr)
@@ -57,6 +60,7 @@ void cl_hyper_close(struct cl_hyper *hyper)
 	free(hyper->topo);
 	free(hyper->mem);
 	free(hyper->distance);
+	free(hyper->console);
 	free(hyper);
 }
 
@@ -227,6 +231,47 @@ int cl_hyper_home(struct cl_hyper *hyper, uint32_t domid, uint64_t *ret_nodes)
 		if (hyper->nodes[node / 8] >> (node % 8) & 1)
 			nodes |= UINT64_C(1) << node;
 	*ret_nodes = nodes;
+	return 0;
+}
+
+/* What is new on Xen's console, as far as there is room. */
+static int read_console(struct cl_hyper *hyper, size_t *ret_len)
+{
+	size_t len = 0;
+
+	for (;;) {
+		unsigned int n = (unsigned int)(CONSOLE - len);
+
+		if (n == 0)
+			break;
+		if (xc_readconsolering(hyper->xc, hyper->console + len, &n, 0, 1,
+				       &hyper->console_at) < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += n;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+int cl_hyper_dump_pages(struct cl_hyper *hyper, const char **ret_text, size_t *ret_len,
+			struct cl_error *reterr)
+{
+	size_t len;
+
+	if (!hyper->console && !(hyper->console = malloc(CONSOLE)))
+		return cl_fail(reterr, ENOMEM, "asking Xen for its pages: no memory");
+	do {
+		if (read_console(hyper, &len) < 0)
+			return fail_call("its console", reterr);
+	} while (len == CONSOLE);
+	if (xc_send_debug_keys(hyper->xc, "u") < 0)
+		return fail_call("the nodes of all pages (debug key u)", reterr);
+	if (read_console(hyper, &len) < 0)
+		return fail_call("its console", reterr);
+	*ret_text = hyper->console;
+	*ret_len = len;
 	return 0;
 }
 

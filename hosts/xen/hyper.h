@@ -2,7 +2,7 @@
 /*
  * hyper: what Xen itself is asked. The only file that knows libxenctrl, but for tbuf.c.
  *
- *   open -> { domains | vcpu | vcpu_cpus | home | machine | port }* -> close
+ *   open -> { domains | vcpu | vcpu_cpus | home | dump_pages | machine | port }* -> close
  *
  * Each call is one hypercall, or a few; buffers are kept. Only cl_hyper_set_vcpu_cpus and
  * cl_hyper_entitle change anything.
@@ -68,6 +68,12 @@ int cl_hyper_set_vcpu_cpus(struct cl_hyper *hyper, uint32_t domid, uint32_t vcpu
 			   const struct cl_cpuset *pcpus);
 /* Node affinity, one bit a node. */
 int cl_hyper_home(struct cl_hyper *hyper, uint32_t domid, uint64_t *ret_nodes);
+/*
+ * What Xen's console has of its debug key 'u', which says where all domains' pages lie; valid until
+ * the next call. Slow: Xen walks all pages. Text that others write there meanwhile is among it.
+ */
+int cl_hyper_dump_pages(struct cl_hyper *hyper, const char **ret_text, size_t *ret_len,
+			struct cl_error *reterr);
 int cl_hyper_machine(struct cl_hyper *hyper, struct cl_hyper_machine *ret_machine,
 		     struct cl_error *reterr);
 /* Memory of the nodes' free that is promised to domains being made (claims). */

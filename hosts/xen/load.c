@@ -164,8 +164,8 @@ int cl_xl_parse(const char *text, size_t len, const char *name, struct cl_admit_
 /* Only to be found and opened: the host that is opened has the module's operations. */
 const struct cl_host_ops cl_host_xen = {
 	.name = "xen",
-	.doc = "a Xen host, from its dom0: back ends of all guests",
-	.uri = "",
+	.doc = CL_XEN_DOC,
+	.uri = "[pages]",
 	.detect = shim_detect,
 	.open = shim_open,
 };

@@ -61,6 +61,16 @@ bool cl_xen_parse_model(const char *args, size_t len, uint32_t *ret_domid);
 uint64_t cl_xen_home(uint64_t affinity, const uint64_t *vcpu_nodes, uint32_t vcpu_count,
 		     uint64_t all);
 
+/*
+ * Where domains' pages lie, in what Xen prints for its debug key 'u' (common/numa.c): fn for each
+ * domain of which all is there. Lines that are not Xen's own (those of guests' begin with their
+ * number) count nothing. How many domains there were.
+ */
+uint32_t cl_xen_parse_pages(const char *text, size_t len,
+			    void (*fn)(void *ctx, uint32_t domid,
+				       const uint64_t pages[CL_NODES_MAX]),
+			    void *ctx);
+
 /* ---- parse_tools.c: commands of the toolstack; texts of processes that root started ---- */
 
 enum cl_xen_about {

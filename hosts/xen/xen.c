@@ -72,9 +72,13 @@ static int xen_open(const char *arg, struct cl_host **ret_host, struct cl_error 
 	xen->dom0_target_bytes = CL_UNKNOWN;
 	cl_scale_begin(&xen->scale);
 	cl_cgroup_find(&xen->cgroup);
-	r = *arg ? cl_fail(reterr, EINVAL,
-			   "xen: takes nothing behind the colon: there is one Xen here")
-		 : make_tables(xen, reterr);
+	xen->pages = strcmp(arg, "pages") == 0;
+	r = *arg && !xen->pages
+		    ? cl_fail(reterr, EINVAL,
+			      "xen:%.64s: there is one Xen here, so it is xen:, or xen:pages to have "
+			      "it say on which nodes guests' pages lie",
+			      arg)
+		    : make_tables(xen, reterr);
 	if (r == 0)
 		r = cl_hyper_open(&xen->hyper, reterr);
 	if (r == 0)
@@ -127,6 +131,7 @@ static int xen_observe(struct cl_host *host, uint64_t deadline_ns, struct cl_sna
 	if (r < 0)
 		return r;
 	cl_xen_describe(xen, now_ns + left / 4 * STORE_QUARTERS, ANSWER_NS);
+	cl_xen_read_pages(xen);
 	cl_xen_read_targets(xen, now_ns + left / 4 * STORE_QUARTERS);
 	cl_xen_scan(xen);
 	r = cl_xen_fill(xen, snap, reterr);
@@ -216,8 +221,8 @@ static void xen_check(struct cl_host *host,
 
 static const struct cl_host_ops xen_ops = {
 	.name = "xen",
-	.doc = "a Xen host, from its dom0: back ends of all guests",
-	.uri = "",
+	.doc = CL_XEN_DOC,
+	.uri = "[pages]",
 	.open = xen_open,
 	.observe = xen_observe,
 	.read = xen_read,

@@ -18,6 +18,10 @@
 
 extern const struct cl_host_ops cl_host_xen;
 
+#define CL_XEN_DOC                                                                                 \
+	"a Xen host, from its dom0: back ends of all guests; with pages, Xen is asked now and "    \
+	"then on which nodes guests' pages lie, which stops their allocation meanwhile"
+
 /* What a module and its program must agree on: a module left over from another build is refused. */
 #define CL_XEN_MODULE_ABI    4u
 #define CL_XEN_MODULE_SYMBOL "cl_xen_module"

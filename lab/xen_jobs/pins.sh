@@ -129,4 +129,20 @@ stop_guest 2
 check "undo after a guest went" undo_ok
 check "its vCPUs are gone, and no failure" says /out/undo ' [1-9][0-9]* are gone.* 0 failed; verified'
 check "all others are as before" as_before g2
+
+# Its vCPUs are moved to node 1, its memory stays where it was: that is known only if Xen is asked for its pages.
+home_of() { # HOST: of g1
+	closer explain --host "$1" >/out/home 2>&1 && sed -n 's/^g1 .*memory on node //p' /out/home
+}
+pages_most() { # the node that holds most of g1, by Xen's dump
+	xl debug-keys u
+	xl dmesg | awk -v id="$(xl domid g1)" '$2 == "Domain" { most = 0; inside = $3 == id }
+		inside && $2 == "Node" && $4 >= most { most = $4; node = $3 + 0 } END { print node }'
+}
+xl vcpu-pin g1 all 2-3
+say "home of g1 by affinity: $(home_of xen:)"
+check "with xen:pages its home is where its memory was given" [ "$(home_of xen:pages)" = 0 ]
+check "as Xen's own dump has it" [ "$(pages_most)" = 0 ]
+check "closer check says that they are known" sh -c 'closer check --host xen:pages >/out/check.pages 2>&1; grep "known of 1 of 1 guests" /out/check.pages'
+check "another word behind the colon is refused" sh -c '! closer status --host xen:page >/out/refused 2>&1 && grep "xen:pages" /out/refused'
 verdict

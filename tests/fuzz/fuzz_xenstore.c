@@ -61,6 +61,23 @@ static void commands(const char *raw, size_t size, const char *text)
 		assert(name[0] && strlen(name) < sizeof(name) && strstr(text, name));
 }
 
+static void see_pages(void *ctx, uint32_t domid, const uint64_t pages[CL_NODES_MAX])
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < CL_NODES_MAX; i++)
+		sum += pages[i];
+	assert(domid < CL_XEN_DOMIDS && sum > 0);
+	++*(uint32_t *)ctx;
+}
+
+static void console(const char *raw, size_t size)
+{
+	uint32_t seen = 0;
+
+	assert(cl_xen_parse_pages(raw, size, see_pages, &seen) == seen);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* Of exactly these sizes, so that ASan sees a byte too many. */
@@ -73,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	frames(raw, size);
 	names(text, size);
 	commands(raw, size, text);
+	console(raw, size);
 	free(raw);
 	free(text);
 	return 0;

@@ -253,6 +253,71 @@ static void test_home(void **state)
 	assert_int_equal(cl_xen_home(1, loose, 2, 1), 1);
 }
 
+struct pages_seen {
+	uint32_t count, domids[4];
+	uint64_t pages[4][2];
+};
+
+static void see_pages(void *ctx, uint32_t domid, const uint64_t pages[CL_NODES_MAX])
+{
+	struct pages_seen *seen = ctx;
+
+	assert_true(seen->count < 4);
+	seen->domids[seen->count] = domid;
+	seen->pages[seen->count][0] = pages[0];
+	seen->pages[seen->count++][1] = pages[1];
+}
+
+static uint32_t pages_of(const char *text, struct pages_seen *ret)
+{
+	*ret = (struct pages_seen){ .count = 0 };
+	return cl_xen_parse_pages(text, strlen(text), see_pages, ret);
+}
+
+static void test_pages(void **state)
+{
+#define HEAD                                                                                       \
+	"(XEN) 'u' pressed -> dumping numa info (now = 42)\n"                                      \
+	"(XEN) NODE0 start->0 size->393216 free->1\n(XEN) CPU0...1 -> NODE0\n"                     \
+	"(XEN) Memory location of each domain:\n"
+	struct pages_seen seen;
+
+	assert_int_equal(pages_of(HEAD "(XEN) d0 (total: 196608):\n(XEN)     Node 0: 100000\n"
+				       "(XEN)     Node 1: 96608\n(XEN) d3 (total: 32768):\n"
+				       "(XEN)     Node 0: 0\n(XEN)     Node 1: 32760\n"
+				       "(XEN)      2 vnodes, 2 vcpus, guest physical layout:\n",
+				  &seen),
+			 2);
+	assert_int_equal(seen.domids[1], 3);
+	assert_int_equal(seen.pages[0][0], 100000);
+	assert_int_equal(seen.pages[1][0], 0);
+	assert_int_equal(seen.pages[1][1], 32760);
+	/* as Xen 4.17 has it, with times, and a guest that talks of pages */
+	assert_int_equal(pages_of("(XEN) [2026-01-01 10:00:00] Memory location of each domain:\n"
+				  "(XEN) [2026-01-01 10:00:00] Domain 7 (total: 10):\n"
+				  "(d7) (XEN)     Node 0: 10\n"
+				  "(XEN) [2026-01-01 10:00:00]     Node 1: 10\n",
+				  &seen),
+			 1);
+	assert_int_equal(seen.domids[0], 7);
+	assert_int_equal(seen.pages[0][0], 0);
+	assert_int_equal(seen.pages[0][1], 10);
+	/* cut off, more than the total, too many nodes, no such domain, before the beginning */
+	assert_int_equal(pages_of(HEAD "(XEN) d1 (total: 100):\n(XEN)     Node 0: 50\n"
+				       "(XEN)     Node 1: 50",
+				  &seen),
+			 0);
+	assert_int_equal(pages_of(HEAD "(XEN) d1 (total: 100):\n(XEN)     Node 0: 101\n", &seen),
+			 0);
+	assert_int_equal(pages_of(HEAD "(XEN) d1 (total: 100):\n(XEN)     Node 999: 100\n", &seen),
+			 0);
+	assert_int_equal(pages_of(HEAD "(XEN) d99999 (total: 1):\n(XEN)     Node 0: 1\n", &seen),
+			 0);
+	assert_int_equal(pages_of("(XEN) d1 (total: 1):\n(XEN)     Node 0: 1\n", &seen), 0);
+	assert_int_equal(pages_of("", &seen), 0);
+#undef HEAD
+}
+
 /* ---- xenstored ---- */
 
 static void count_event(void *ctx, const char *path)
@@ -414,7 +479,7 @@ int main(void)
 		cmocka_unit_test(test_slow),        cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_no_xen),      cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_helpers),     cmocka_unit_test(test_configs),
-		cmocka_unit_test(test_home),
+		cmocka_unit_test(test_home),        cmocka_unit_test(test_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
