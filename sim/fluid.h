@@ -57,6 +57,7 @@ struct sim_fluid_set {
 	uint64_t busy_ppm; /* those of them that are not taken for good */
 	uint64_t wait_ppm; /* chance that none of them is free */
 	uint64_t slow_ppm; /* work takes longer by so much, since cores are shared */
+	uint64_t own;      /* what vCPUs of just this set are given */
 };
 
 struct sim_fluid_vcpu {

@@ -163,13 +163,32 @@ static void share_set(struct sim_fluid *fluid, uint32_t set)
 			fluid->vcpus[v].given = fluid->shares[v];
 }
 
+/* Does everybody get there what he wants? A set of one pCPU has no other within it. */
+static bool has_room(const struct sim_fluid *fluid, uint32_t set)
+{
+	uint64_t sum = fluid->sets[set].own;
+
+	if (fluid->sets[set].count > 1) {
+		sum = 0;
+		for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+			if (fluid->within[fluid->vcpus[v].set * fluid->set_count + set])
+				sum += fluid->vcpus[v].given;
+	}
+	return sum <= fluid->sets[set].count * SECOND;
+}
+
 static void share_pcpus(struct sim_fluid *fluid)
 {
 	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
 		fluid->vcpus[v].given = sim_least(fluid->vcpus[v].wants, SECOND);
 	cap_domains(fluid);
 	for (uint32_t i = 0; i < fluid->set_count; i++)
-		share_set(fluid, fluid->order[i]);
+		fluid->sets[i].own = 0;
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		fluid->sets[fluid->vcpus[v].set].own += fluid->vcpus[v].given;
+	for (uint32_t i = 0; i < fluid->set_count; i++)
+		if (!has_room(fluid, fluid->order[i]))
+			share_set(fluid, fluid->order[i]);
 	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
 		if (fluid->vcpus[v].given < sim_least(fluid->vcpus[v].wants, SECOND))
 			fluid->vcpus[v].limit = fluid->vcpus[v].given;

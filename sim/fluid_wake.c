@@ -45,16 +45,25 @@ static uint64_t sum_on(const struct sim_fluid *fluid, const struct cl_cpuset *se
 	return sum;
 }
 
-/* Of this set's pCPUs those that are taken for good: by vCPUs that never stop. ns a second. */
-static uint64_t taken_of(const struct sim_fluid *fluid, uint32_t set)
+/* vCPUs that never stop, which take their pCPUs for good: their indices in fluid->wants. */
+static uint32_t find_takers(struct sim_fluid *fluid)
+{
+	uint32_t n = 0;
+
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++)
+		if (fluid->vcpus[v].wants >= SECOND && !fluid->vcpus[v].vcpu->domain->cap)
+			fluid->wants[n++] = v;
+	return n;
+}
+
+/* Of this set's pCPUs what they take. ns a second. */
+static uint64_t taken_of(const struct sim_fluid *fluid, uint32_t set, uint32_t takers)
 {
 	uint64_t sum = 0;
 
-	for (uint32_t v = 0; v < fluid->vcpu_count; v++) {
-		const struct sim_fluid_vcpu *vcpu = &fluid->vcpus[v];
+	for (uint32_t i = 0; i < takers; i++) {
+		const struct sim_fluid_vcpu *vcpu = &fluid->vcpus[fluid->wants[i]];
 
-		if (vcpu->wants < SECOND || vcpu->vcpu->domain->cap)
-			continue;
 		if (fluid->within[vcpu->set * fluid->set_count + set])
 			sum += vcpu->given;
 		else if (fluid->within[set * fluid->set_count + vcpu->set])
@@ -69,10 +78,10 @@ static uint64_t taken_of(const struct sim_fluid *fluid, uint32_t set)
  * share u: u^(sqrt(2 (n + 1)) - 1), Sakasegawa's approximation (1977) of Erlang's C formula, with a
  * whole exponent.
  */
-static void find_busy(const struct sim_fluid *fluid, uint32_t i)
+static void find_busy(const struct sim_fluid *fluid, uint32_t i, uint32_t takers)
 {
 	struct sim_fluid_set *set = &fluid->sets[i];
-	uint64_t use = sum_on(fluid, &set->pcpus), taken = taken_of(fluid, i), n, power;
+	uint64_t use = sum_on(fluid, &set->pcpus), taken = taken_of(fluid, i, takers), n, power;
 
 	n = set->count - sim_least((taken + SECOND / 2) / SECOND, set->count - 1);
 	use = use > taken && n < set->count ? use - taken : use;
@@ -123,27 +132,25 @@ static uint64_t slow_ppm(const struct sim_fluid *fluid, const struct cl_cpuset *
  * A kernel's tasks go on where one is idle, so that at the moment they may be on any of their
  * vCPUs.
  */
-static uint64_t slow_on_one_ppm(const struct sim_fluid *fluid, const struct cl_cpuset *set)
+static uint64_t slow_on_one_ppm(const struct sim_fluid *fluid, const struct sim_fluid_set *set,
+				const uint64_t *bound_to)
 {
 	const struct sim_world *world = fluid->world;
-	uint32_t sibling = world->pcpus[cl_cpuset_next(set, 0)].sibling;
-	uint64_t smt = world->costs.smt_speed, bound = 0, others = 0;
+	uint32_t sibling = world->pcpus[cl_cpuset_next(&set->pcpus, 0)].sibling;
+	uint64_t smt = world->costs.smt_speed, bound, others = 0;
 
 	if (sibling == CL_NONE || !smt)
 		return 0;
-	for (uint32_t v = 0; v < fluid->vcpu_count; v++) {
-		const struct sim_fluid_set *of = &fluid->sets[fluid->vcpus[v].set];
-
-		if (of->count == 1 && cl_cpuset_has(&of->pcpus, sibling))
-			bound += fluid->vcpus[v].even;
-	}
-	for (uint32_t i = 0; i < fluid->set_count && !others; i++) {
+	/* The widest come last, and are few. */
+	for (uint32_t i = fluid->set_count; i-- > 0;) {
 		const struct sim_fluid_set *wide = &fluid->sets[fluid->order[i]];
 
-		if (wide->count > 1 && cl_cpuset_has(&wide->pcpus, sibling))
-			others = slow_ppm(fluid, &wide->pcpus);
+		if (wide->count == 1)
+			break;
+		if (cl_cpuset_has(&wide->pcpus, sibling))
+			others = wide->slow_ppm;
 	}
-	bound = sim_least(sim_scale(CL_PPM, bound, SECOND), CL_PPM);
+	bound = sim_least(sim_scale(CL_PPM, bound_to[sibling], SECOND), CL_PPM);
 	return sim_least(sim_scale(bound, CL_PPM - smt, smt) + others,
 			 sim_scale(CL_PPM, CL_PPM - smt, smt));
 }
@@ -163,12 +170,21 @@ static void find_even(struct sim_fluid *fluid)
 
 static void find_sets(struct sim_fluid *fluid)
 {
-	find_even(fluid);
-	for (uint32_t i = 0; i < fluid->set_count; i++) {
-		struct sim_fluid_set *set = &fluid->sets[i];
+	uint64_t bound_to[SIM_PCPUS_MAX] = { 0 };
+	uint32_t takers = find_takers(fluid);
 
-		find_busy(fluid, i);
-		set->slow_ppm = set->count == 1 ? slow_on_one_ppm(fluid, &set->pcpus)
+	find_even(fluid);
+	for (uint32_t v = 0; v < fluid->vcpu_count; v++) {
+		const struct sim_fluid_set *set = &fluid->sets[fluid->vcpus[v].set];
+
+		if (set->count == 1)
+			bound_to[cl_cpuset_next(&set->pcpus, 0)] += fluid->vcpus[v].even;
+	}
+	for (uint32_t i = fluid->set_count; i-- > 0;) {
+		struct sim_fluid_set *set = &fluid->sets[fluid->order[i]];
+
+		find_busy(fluid, fluid->order[i], takers);
+		set->slow_ppm = set->count == 1 ? slow_on_one_ppm(fluid, set, bound_to)
 						: slow_ppm(fluid, &set->pcpus);
 	}
 }
