@@ -79,7 +79,9 @@ int cl_weights_read(const char *dir, struct cl_weights *ret_weights, struct cl_e
 	ssize_t len = cl_read_file(AT_FDCWD, path, text, sizeof(text));
 
 	if (len < 0)
-		return cl_fail(reterr, (int)-len, "reading %s: %s", path, strerror((int)-len));
+		return cl_fail(reterr, (int)-len, "reading %s: %s%s", path, strerror((int)-len),
+			       len == -ENOENT ? ": nothing was calibrated yet (closer calibrate)"
+					      : "");
 	int r = cl_weights_parse(text, ret_weights, &why);
 
 	return r < 0 ? cl_fail(reterr, -r, "%s: %s", path, why.text) : 0;

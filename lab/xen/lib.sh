@@ -389,3 +389,29 @@ dom0_state() {
 	xl vcpu-list | awk '{ print "vcpu", $1, $2, $3, $(NF - 2), $NF }' >>/tmp/dom0_state
 	LC_ALL=C sort -u /tmp/dom0_state
 }
+
+# ---- what several jobs check ----
+
+is_on() { # PID CPUS
+	[ "$(cpus_of "$1")" = "$2" ] || {
+		echo "process $1 may use $(cpus_of "$1"), not $2"
+		return 1
+	}
+}
+
+says() { # PATTERN COMMAND..: it prints a line like that; all of it is in /out/said
+	says_what=$1
+	shift
+	"$@" >/out/said 2>&1 || true
+	grep -q "$says_what" /out/said || {
+		cat /out/said
+		return 1
+	}
+}
+
+at_least() { # X LEAST
+	awk -v x="$1" -v least="$2" 'BEGIN { exit !(x >= least) }' || {
+		echo "  $1 is less than $2"
+		return 1
+	}
+}

@@ -62,13 +62,6 @@ within_most() { # X MOST: of either sign
 	}
 }
 
-at_least() { # X LEAST
-	awk -v x="$1" -v least="$2" 'BEGIN { exit !(x >= least) }' || {
-		echo "  $1 is less than $2"
-		return 1
-	}
-}
-
 # compare NAME WHAT LOAD: of one guest
 compare() {
 	windows "$1" "$3"

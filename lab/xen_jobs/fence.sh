@@ -37,12 +37,6 @@ none_loose() { # PID: who was there before that
 		return 1
 	}
 }
-is_on() { # PID CPUS
-	[ "$(cpus_of "$1")" = "$2" ] || {
-		echo "process $1 may use $(cpus_of "$1"), not $2"
-		return 1
-	}
-}
 # CPUs where it was seen in a second.
 ran_on() { # PID
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
@@ -74,16 +68,6 @@ burn() {
 thread_called() { # NAME: its pid
 	grep -slx "$1" /proc/[0-9]*/comm | head -n 1 | cut -d/ -f3
 }
-says() { # PATTERN COMMAND..
-	says_what=$1
-	shift
-	"$@" >/out/said 2>&1 || true
-	grep -q "$says_what" /out/said || {
-		cat /out/said
-		return 1
-	}
-}
-
 if [ "$LAB_CGROUP" = 2 ]; then
 	v2=yes
 	closer_group=/sys/fs/cgroup/closer

@@ -55,13 +55,6 @@ ratio() { # FILE GUEST
 	awk -v n="$2" '{ print $(n + 2) / $n }' "/tmp/$1" | median
 }
 
-at_least() { # X LEAST
-	awk -v x="$1" -v least="$2" 'BEGIN { exit !(x >= least) }' || {
-		echo "  $1 is less than $2"
-		return 1
-	}
-}
-
 at_most() { # X MOST
 	awk -v x="$1" -v most="$2" 'BEGIN { exit !(x <= most) }' || {
 		echo "  $1 is more than $2"

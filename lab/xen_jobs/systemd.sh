@@ -26,26 +26,10 @@ service() { # NAME [PROPERTY..]: a service that sleeps; prints its pid
 	systemd-run --quiet --unit="$service_name" "$@" sleep 1000
 	systemctl show -p MainPID --value "$service_name"
 }
-is_on() { # PID CPUS
-	[ "$(cpus_of "$1")" = "$2" ] || {
-		echo "process $1 may use $(cpus_of "$1"), not $2"
-		return 1
-	}
-}
 # What systemd knows of: units and their state, but for those that this job starts.
 units() {
 	systemctl list-units --all --no-legend --plain --type=service,slice,scope | awk '{ print $1, $2, $3, $4 }' | grep -v '^\(early\|byhand\|late\|later\)' | sort
 }
-says() { # PATTERN COMMAND..
-	says_what=$1
-	shift
-	"$@" >/out/said 2>&1 || true
-	grep -q "$says_what" /out/said || {
-		cat /out/said
-		return 1
-	}
-}
-
 check "systemd is the first process" grep -qx systemd /proc/1/comm
 start_guest 1 node=0
 start_guest 2 node=1

@@ -100,6 +100,8 @@ load burn a 0s 60s type=hog | host "$tmp/still.ini"
 
 # What is kept.
 mkdir "$tmp/state"
+"$closer" calibrate --show --state-dir "$tmp/state" >"$tmp/out" 2>"$tmp/err"
+[ $? = 1 ] && grep -q "nothing was calibrated yet" "$tmp/err" && ok "before anything is kept, that is said" || not_ok "nothing kept"
 printf 'send 20000 500\nrequest 90000 4000\n' >"$tmp/state/weights"
 "$closer" calibrate --show --state-dir "$tmp/state" >"$tmp/out" 2>"$tmp/err" && grep -q 'sends *20.0us +- 500ns' "$tmp/out" && grep -q 'receives *not known' "$tmp/out" &&
 	ok "what is kept is shown, with its confidence" || not_ok "what is kept"

@@ -80,16 +80,22 @@ static void beside_the_books(void **state)
 	assert_int_equal(b[1].kind_ns[CL_WORK_COUNTED], 0);
 }
 
-static void in_their_place(void **state)
+/* As where a dom0 has no BPF. */
+static void decide_without_clock(void)
 {
-	two_guests(1000, 500);
-	set_costs();
 	for (int side = 0; side < 2; side++) {
 		struct cl_snapshot *snap = side ? w.now : w.prev;
 
 		snap->can &= ~(1u << CL_CAN_CLOCK | 1u << CL_CAN_CLASSES);
 	}
 	decide();
+}
+
+static void in_their_place(void **state)
+{
+	two_guests(1000, 500);
+	set_costs();
+	decide_without_clock();
 	const struct cl_guest_books *b = w.plan->guest_books;
 
 	assert_true(w.plan->books.estimated);
@@ -108,12 +114,7 @@ static void no_more_than_there_was(void **state)
 {
 	two_guests(100000, 0);
 	set_costs();
-	for (int side = 0; side < 2; side++) {
-		struct cl_snapshot *snap = side ? w.now : w.prev;
-
-		snap->can &= ~(1u << CL_CAN_CLOCK | 1u << CL_CAN_CLASSES);
-	}
-	decide();
+	decide_without_clock();
 	const struct cl_guest_books *b = w.plan->guest_books;
 
 	assert_int_equal(b[0].weighed_ns, w.plan->books.busy_ns / 3);
